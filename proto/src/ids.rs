@@ -1,0 +1,168 @@
+//! Names and identifiers: parsed once, valid ever after.
+//!
+//! Every name that comes from a person, a file or the wire becomes one of these types at the
+//! edge. They hold only characters that are safe in a path segment, a log line, a URL and a
+//! keyring attribute, so nothing behind the edge has to escape or check them again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest name of a provider or a connection, in bytes. Longer ones would not fit a file name
+/// together with the suffixes that stores add.
+pub const NAME_MAX: usize = 64;
+
+/// Why a string is not a name or an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseNameError {
+    /// The string is empty.
+    #[error("a {what} name cannot be empty")]
+    Empty {
+        /// What kind of name was parsed.
+        what: &'static str,
+    },
+    /// The string is longer than [`NAME_MAX`].
+    #[error("a {what} name has at most {NAME_MAX} characters, this one has {len}")]
+    TooLong {
+        /// What kind of name was parsed.
+        what: &'static str,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A character that is not allowed, or not allowed first.
+    #[error(
+        "a {what} name cannot contain {found:?} here; use letters, digits, `-`, `_` and `.`, beginning with a letter or digit"
+    )]
+    Character {
+        /// What kind of name was parsed.
+        what: &'static str,
+        /// The offending character.
+        found: char,
+    },
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $lower:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseNameError;
+
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                parse_name(s, $what, $lower)?;
+                Ok(Self(s.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ParseNameError;
+
+            fn try_from(s: String) -> Result<Self, Self::Error> {
+                s.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// Name of a provider: lower-case letters, digits, `-`, `_` and `.`, as in `intercom`.
+    ProviderName, "provider", true
+}
+name! {
+    /// Name of a connection of a provider, as in `default` or `team`.
+    ConnectionName, "connection", false
+}
+name! {
+    /// Identifier of a run: letters and digits only in practice (it is the user part of a proxy
+    /// URL), random, never reused.
+    RunId, "run", true
+}
+name! {
+    /// Identifier of a waiting login: random, never reused.
+    LoginId, "login session", true
+}
+
+impl ConnectionName {
+    /// The connection that a login without `--connection` makes.
+    pub fn default_name() -> Self {
+        Self("default".into())
+    }
+}
+
+fn parse_name(s: &str, what: &'static str, lower: bool) -> Result<(), ParseNameError> {
+    if s.is_empty() {
+        return Err(ParseNameError::Empty { what });
+    }
+    if s.len() > NAME_MAX {
+        return Err(ParseNameError::TooLong { what, len: s.len() });
+    }
+    for (at, found) in s.char_indices() {
+        let ok = match found {
+            'a'..='z' | '0'..='9' => true,
+            'A'..='Z' => !lower,
+            '-' | '_' | '.' => at > 0,
+            _ => false,
+        };
+        if !ok {
+            return Err(ParseNameError::Character { what, found });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_accept_what_people_write_and_nothing_that_needs_escaping() {
+        for good in ["intercom", "brave-search-mcp", "a", "x.y_z-1", "1password"] {
+            assert!(good.parse::<ProviderName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "-x",
+            "a/b",
+            "a b",
+            "A",
+            "é",
+            "a\0",
+            "a\n",
+            &"a".repeat(65),
+        ] {
+            assert!(bad.parse::<ProviderName>().is_err(), "{bad:?}");
+        }
+        assert!("Team".parse::<ConnectionName>().is_ok());
+    }
+}
