@@ -1,0 +1,109 @@
+//! What a frame holds after the opening exchange.
+//!
+//! A client sends requests, each with an id of its choice that it has not used on this connection
+//! before; several may be in flight. The daemon answers each exactly once, in any order. A request
+//! that subscribes gets events under its id until it is answered or cancelled. `Cancel` of an id
+//! that is not in flight is ignored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::WireError;
+use crate::ids::{ConnectionName, LoginId, ProviderName, RunId};
+use crate::request::Request;
+use crate::response::Response;
+
+/// From client to daemon. Append only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// Asks for something.
+    Request {
+        /// Chosen by the client, single use on a connection.
+        id: u32,
+        /// What is asked.
+        request: Request,
+    },
+    /// Gives up a request in flight. It is still answered, with `cancelled` if it was in time.
+    Cancel {
+        /// The request's id.
+        id: u32,
+    },
+}
+
+/// From daemon to client. Append only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to a request.
+    Answer {
+        /// The request's id.
+        id: u32,
+        /// What came of it.
+        result: Result<Response, WireError>,
+    },
+    /// Something happened that a request subscribed to.
+    Event {
+        /// The subscribing request's id.
+        id: u32,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// What subscribers hear. Append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A line was added to the audit log, as it stands there.
+    Audit {
+        /// The line, without its line end.
+        line: String,
+    },
+    /// A connection was added, replaced, removed, or changed state.
+    ConnectionChanged {
+        /// Its provider.
+        provider: ProviderName,
+        /// Its name.
+        connection: ConnectionName,
+    },
+    /// A login moved on.
+    LoginProgress {
+        /// The login.
+        login: LoginId,
+        /// Where it stands.
+        stage: LoginStage,
+    },
+    /// A run began.
+    RunStarted {
+        /// The run.
+        run: RunId,
+    },
+    /// A run ended.
+    RunEnded {
+        /// The run.
+        run: RunId,
+    },
+    /// The listener was too slow and missed this many events.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Where a waiting login stands. Append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginStage {
+    /// The page waits for a person.
+    Waiting {
+        /// Seconds until it is given up.
+        seconds_left: u64,
+    },
+    /// Something was submitted that did not pass; the page says why and still waits.
+    Rejected {
+        /// Why, without the value.
+        reason: String,
+    },
+    /// The credential is being stored.
+    Storing,
+}

@@ -1,0 +1,401 @@
+//! What the daemon answers. One variant an answer, append only; released payloads never change.
+//!
+//! Times are RFC 3339 in UTC.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConnectionName, LoginId, ProviderName, RunId};
+use crate::request::Unmatched;
+use crate::secret::Secret;
+
+/// An answer. The order of the variants is the wire's numbering (bincode): append only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// It is done; there is nothing to tell.
+    Done,
+    /// See [`Status`].
+    Status(Status),
+    /// All connections, by provider, then name.
+    Connections(Vec<Connection>),
+    /// All definitions, by name.
+    Providers(Providers),
+    /// One connection.
+    Connection(Connection),
+    /// One secret.
+    Revealed(Revealed),
+    /// One definition as JSON text.
+    Definition {
+        /// The text, ready to be saved as an override.
+        json: String,
+    },
+    /// A login waits.
+    LoginStarted(LoginStarted),
+    /// A login is done.
+    LoggedIn(LoggedIn),
+    /// What `logout`, `revoke` or `remove` did.
+    Forgotten(Forgotten),
+    /// A definition was saved.
+    Registered(Registered),
+    /// Variables with real values.
+    Exported(Vec<Exported>),
+    /// A run began.
+    RunStarted(RunStarted),
+    /// Living runs, oldest first.
+    Runs(Vec<Run>),
+    /// Audit lines, oldest first.
+    Log {
+        /// The lines as they stand in the log.
+        lines: Vec<String>,
+    },
+    /// What checking the audit log's chain found.
+    LogVerified(LogVerified),
+    /// The daemon's checks.
+    Doctor(Vec<Check>),
+    /// Who is asking.
+    WhoAmI(WhoAmI),
+}
+
+/// State of a connection. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Usable.
+    Connected,
+    /// Usable, not for long.
+    Expiring,
+    /// No longer usable, can be renewed.
+    Expired,
+    /// Not usable until a person logs in.
+    NeedsLogin,
+    /// Withdrawn at the server.
+    Revoked,
+}
+
+impl ConnectionState {
+    /// The word that people and programs see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::NeedsLogin => "needs_login",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Where a definition comes from. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Shipped with the daemon.
+    Bundled,
+    /// A file of the user's.
+    Custom,
+}
+
+/// The daemon at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's build.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: String,
+    /// Its home.
+    pub home: String,
+    /// Its control socket.
+    pub socket: String,
+    /// The proxy's port, once a run was asked for.
+    pub proxy_port: Option<u16>,
+    /// The vault.
+    pub vault: Vault,
+    /// How many connections there are.
+    pub connections: u32,
+    /// How many runs live.
+    pub runs: u32,
+    /// Things a person should look at, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// The vault as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vault {
+    /// `keyring` or `file`.
+    pub store: String,
+    /// Whether that choice is recorded (it is made when the first secret is stored).
+    pub chosen: bool,
+    /// What is in the way, if it cannot be used now.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A connection's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its provider.
+    pub provider: ProviderName,
+    /// The provider's name for people.
+    pub display_name: String,
+    /// Its own name.
+    pub connection: ConnectionName,
+    /// Whether it is its provider's default.
+    pub is_default: bool,
+    /// How it authenticates: `api_key`, `oauth2` or `browser`.
+    pub auth: String,
+    /// Its state.
+    pub state: ConnectionState,
+    /// Where its definition comes from; absent when there is none any more.
+    pub source: Option<Source>,
+    /// When the credential was first stored.
+    pub created_at: String,
+    /// When it was last replaced.
+    pub rotated_at: Option<String>,
+    /// When it was last put on the wire, to the minute.
+    pub last_used: Option<String>,
+    /// When it ends to be valid, if that is known.
+    pub expires_at: Option<String>,
+    /// Hosts that get it.
+    pub hosts: Vec<String>,
+    /// Hosts that the definition gained after the credential was stored: they get nothing until a
+    /// person confirms them.
+    pub unconfirmed_hosts: Vec<String>,
+    /// Variables that programs read.
+    pub variables: Vec<String>,
+    /// Where it goes on the wire, in words, for instance `Authorization: Bearer`.
+    pub slot: String,
+}
+
+/// All definitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Providers {
+    /// By name.
+    pub providers: Vec<Provider>,
+    /// What is wrong with definition files, one line each.
+    pub problems: Vec<String>,
+}
+
+/// A definition at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Its name.
+    pub provider: ProviderName,
+    /// Its name for people.
+    pub display_name: String,
+    /// `api_key`, `oauth2` or `browser`.
+    pub auth: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Why `login` does not work yet; absent when it does.
+    pub not_yet: Option<String>,
+    /// Hosts.
+    pub hosts: Vec<String>,
+    /// Variables that programs read.
+    pub variables: Vec<String>,
+    /// What a key looks like: a regular expression for the whole key.
+    pub key_pattern: Option<String>,
+    /// A hint for the person who enters one.
+    pub key_hint: Option<String>,
+    /// Where to get one.
+    pub key_urls: Vec<String>,
+    /// How many connections there are.
+    pub connections: u32,
+}
+
+/// A secret with what it belongs to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revealed {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The connection.
+    pub connection: ConnectionName,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// A login that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginStarted {
+    /// Its id, for `LoginWait`, `LoginSubmit` and `LoginCancel`.
+    pub login: LoginId,
+    /// The provider's name for people.
+    pub display_name: String,
+    /// The connection that it will make or replace.
+    pub connection: ConnectionName,
+    /// The page to open; absent with `LoginVia::Submit`.
+    pub url: Option<String>,
+    /// The configured port was taken and the page moved away from it.
+    pub moved_from: Option<u16>,
+    /// A hint on what is asked for.
+    pub hint: Option<String>,
+    /// Where to get a key.
+    pub key_urls: Vec<String>,
+    /// Seconds until it is given up.
+    pub seconds_left: u64,
+}
+
+/// A login that is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedIn {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The provider's name for people.
+    pub display_name: String,
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Whether it is its provider's default.
+    pub is_default: bool,
+    /// Whether it replaced an older credential.
+    pub replaced: bool,
+    /// Variables that programs will see.
+    pub variables: Vec<String>,
+    /// The store that holds it, for people.
+    pub store: String,
+    /// Living runs in which it works at once.
+    pub runs: u32,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The connections that are gone.
+    pub connections: Vec<ConnectionName>,
+    /// The default after this, if connections are left and one is the default.
+    pub new_default: Option<ConnectionName>,
+    /// Connections that are left.
+    pub left: Vec<ConnectionName>,
+    /// Whether the default pointer was affected.
+    pub default_changed: bool,
+    /// The override file that was deleted.
+    pub definition_removed: Option<String>,
+    /// Whether the server was asked to revoke, and what became of it; absent where it offers none.
+    pub revocation: Option<String>,
+}
+
+/// A definition that was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The file.
+    pub file: String,
+    /// Whether it replaced a custom definition.
+    pub replaced: bool,
+    /// Connections whose new hosts are confirmed by this.
+    pub confirmed: Vec<ConnectionName>,
+    /// Problems that do not stop it.
+    pub warnings: Vec<String>,
+}
+
+/// A variable with its real value.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exported {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The connection.
+    pub connection: ConnectionName,
+    /// The variable.
+    pub variable: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+/// A run that began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run.
+    pub run: RunId,
+    /// Variables to set before the command starts.
+    pub set: Vec<(String, String)>,
+    /// Variables to remove.
+    pub remove: Vec<String>,
+    /// What a person should know, one sentence each.
+    pub warnings: Vec<String>,
+    /// Connections granted.
+    pub granted: Vec<(ProviderName, ConnectionName)>,
+}
+
+/// A living run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub run: RunId,
+    /// Its first process.
+    pub pid: u32,
+    /// The command's file name.
+    pub program: String,
+    /// When it began.
+    pub started_at: String,
+    /// When its certificates end to be valid.
+    pub valid_until: String,
+    /// Connections granted.
+    pub granted: Vec<(ProviderName, ConnectionName)>,
+    /// What happens to hosts without a route.
+    pub unmatched: Unmatched,
+    /// Requests that got a credential.
+    pub injected: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Why it no longer works, if it does not.
+    pub problem: Option<String>,
+}
+
+/// What checking the chain found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogVerified {
+    /// Files looked at.
+    pub files: u32,
+    /// Records whose place in the chain is right.
+    pub records: u64,
+    /// The first break: file, line and what is wrong.
+    pub broken: Option<String>,
+    /// Things that are not breaks, one sentence each (a torn last line that was cut off).
+    pub notes: Vec<String>,
+}
+
+/// Outcome of a check. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// Works, but look at it.
+    Warning,
+    /// Does not work.
+    Failed,
+}
+
+/// One check of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at, one word.
+    pub name: String,
+    /// How it is.
+    pub outcome: Outcome,
+    /// What was found, a sentence.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// Who is asking, as the daemon sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// User id of the peer.
+    pub uid: u32,
+    /// Process id of the peer.
+    pub pid: u32,
+    /// The daemon's home.
+    pub home: String,
+    /// The vault's store.
+    pub store: String,
+    /// The living run that the peer descends from.
+    pub run: Option<RunId>,
+    /// Connections granted to that run.
+    pub granted: Vec<(ProviderName, ConnectionName)>,
+}
