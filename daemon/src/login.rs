@@ -1,1 +1,216 @@
-//! (to be written)
+//! The login page: a form on the loopback interface that takes one key for one login.
+//!
+//! 1. [`Pages::offer`] makes a one-time address, `http://127.0.0.1:7998/login/TOKEN`, and starts the
+//!    server if it does not run ([`server`]).
+//! 2. The browser gets the form ([`page`]), the person pastes the key, the form comes back and is
+//!    judged ([`form`]). A key that does not look right is answered with the hint, and the address
+//!    stays good.
+//! 3. A key that does is sent to whoever offered the form, whose answer the page shows. Once it is
+//!    stored the address is dead. The server ends with the last waiting login.
+//!
+//! Invariants:
+//! - P1 Nothing is answered to a request whose `Host` is not the literal address (threat O1).
+//! - P2 A form is taken only from its own page: one-time path, one-time field, own `Origin` (O2).
+//! - P3 The key is never in an address, a page, a log or an error, and is wiped where it passed.
+//! - P4 No port is open while no login waits.
+//!
+//! Not here: the hidden prompt of the terminal, which is the client's; the OAuth callback.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use authsome_proto::{ConnectionName, LoginId, ProviderName, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::{mpsc, oneshot};
+
+mod form;
+mod page;
+mod server;
+
+use form::Waiting;
+use server::Running;
+
+/// How long an address works. Longer ones keep a port open that nobody needs; shorter ones would
+/// not let a person make an account and a key first.
+pub const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Whether a text can be a key of the provider.
+pub type KeyPattern = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// What the form shows and checks.
+#[derive(Clone)]
+pub struct LoginForm {
+    /// The provider.
+    pub provider: ProviderName,
+    /// Its name for people.
+    pub display_name: String,
+    /// The connection that the login makes.
+    pub connection: ConnectionName,
+    /// The variable in which programs will find the placeholder.
+    pub variable: Option<String>,
+    /// The hosts that the key will be sent to.
+    pub hosts: Vec<String>,
+    /// Where to get a key; only `https` ones are shown.
+    pub key_urls: Vec<String>,
+    /// What a key looks like, in words.
+    pub hint: Option<String>,
+    /// What a key looks like.
+    pub pattern: Option<KeyPattern>,
+    /// Whether a key is there already and gets replaced.
+    pub rotate: bool,
+}
+
+impl fmt::Debug for LoginForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginForm")
+            .field("provider", &self.provider)
+            .field("connection", &self.connection)
+            .field("rotate", &self.rotate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that came in, for whoever offered the form.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The key.
+    pub secret: Secret,
+    /// To be told whether it is stored; an `Err` is shown on the page and the form stays open.
+    pub answer: oneshot::Sender<Result<(), String>>,
+}
+
+/// An address that waits for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// The address to open. It is a secret of this login: whoever has it can submit a key.
+    pub url: String,
+    /// The configured port, if another program has it and the form moved to a free one.
+    pub moved_from: Option<u16>,
+}
+
+/// Why there is no form.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// No port of the loopback interface could be had.
+    #[error("cannot open the login page on 127.0.0.1, port {port}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel gave no random bytes.
+    #[error("cannot make an unguessable address: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The login page; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pages(Arc<Shared>);
+
+/// What the server and its users share.
+#[derive(Debug)]
+struct Shared {
+    /// The configured port.
+    port: u16,
+    /// Never held across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    /// The server, while it runs. It runs if and only if something waits.
+    running: Option<Running>,
+}
+
+impl Pages {
+    /// Pages on `port` of the loopback interface, or on a free one when that is taken.
+    pub fn new(port: u16) -> Self {
+        Self(Arc::new(Shared {
+            port,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Opens a form and returns its address; keys go to `sink`, and when `sink` closes or
+    /// [`WAIT_MAX`] is over, so is the form. `sink`'s other end sees the end of the form as the end
+    /// of its channel.
+    #[expect(
+        clippy::unused_async,
+        reason = "must run inside the runtime, and callers may not block"
+    )]
+    pub async fn offer(
+        &self,
+        id: LoginId,
+        form: LoginForm,
+        sink: mpsc::Sender<Submitted>,
+    ) -> Result<Offered, OfferError> {
+        let waiting = Waiting {
+            id,
+            form: Arc::new(form),
+            path: random_token()?,
+            field: random_token()?,
+            sink,
+            deadline: Instant::now() + WAIT_MAX,
+            is_storing: false,
+        };
+        let mut state = self.0.lock();
+        let running = match &state.running {
+            Some(running) => running.clone(),
+            None => server::start(&self.0).map_err(|source| OfferError::Listen {
+                port: self.0.port,
+                source,
+            })?,
+        };
+        let url = format!(
+            "{}{}{}",
+            running.own.origin,
+            form::PATH_PREFIX,
+            waiting.path
+        );
+        let moved_from = (running.port != self.0.port).then_some(self.0.port);
+        running.changed.notify_one();
+        state.running = Some(running);
+        state.waiting.push(waiting);
+        Ok(Offered { url, moved_from })
+    }
+
+    /// Ends the form of `id`; nothing happens when it is over already.
+    pub fn withdraw(&self, id: &LoginId) {
+        self.0.lock().end(|waiting| waiting.id == *id);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // a panic while it was held leaves whole entries, never half of one
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends the forms that `is_over` says, and the server with the last of them.
+    fn end(&mut self, is_over: impl Fn(&Waiting) -> bool) {
+        self.waiting.retain(|waiting| !is_over(waiting));
+        if self.waiting.is_empty()
+            && let Some(running) = self.running.take()
+        {
+            running.stop.cancel();
+        }
+    }
+}
+
+/// 256 random bits in characters that need no escaping in an address.
+fn random_token() -> Result<Box<str>, OfferError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(OfferError::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes).into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,29 @@
-//! (to be written)
+//! Which credential, if any, a request may carry: the rules and the function that applies them.
+//!
+//! 1. [`Host`] and [`Authority`] give every spelling of a destination one canonical form (D4).
+//! 2. [`RawPath`] proves a request path free of tricks, [`PathScope`] matches it on whole
+//!    segments (D5).
+//! 3. [`RouteTable`] holds the routes of a run, built once and never changed.
+//! 4. [`decide`] judges one request against the table (D1, D3, D6, D13).
+//! 5. [`Slot`] turns a secret into the bytes that go on the wire (D10).
+//!
+//! Invariants: everything here is pure: no sockets, no clock, no logging, no `async`. The order
+//! of the routes never changes a decision. When in doubt about a destination that has a route,
+//! the answer is a refusal, never "forward unchanged".
+//! Not here: putting the bytes into a request (`proxy::inject`), asking for credentials (`vault`).
+
+pub mod decide;
+pub mod host;
+pub mod path;
+pub mod refuse;
+pub mod slot;
+pub mod table;
+
+pub use decide::{
+    Decision, Explanation, Finding, RequestView, Verdict, decide, explain, overrides_method,
+};
+pub use host::{Authority, Host, HostPattern, ParseHostError};
+pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
+pub use refuse::RefuseCode;
+pub use slot::{BasicPair, FillError, Filled, Slot};
+pub use table::{Methods, Route, RouteTable};

@@ -3,31 +3,32 @@
 //! The daemon merges these with what a run needs; nothing else of the asking process' environment
 //! is sent.
 
-/// The asking process' variables that `run` sends to the daemon, where they are set and UTF-8.
+/// The only variables whose values the client sends to the daemon.
 pub const PARENT_VARIABLES: &[&str] = &[
-    "ALL_PROXY",
-    "AUTHSOME_RUN",
+    "HOME", // `~/.wgetrc`, which WGETRC takes the place of
+    "PWD",  // relative names of trust files
+    // lists to merge
+    "NO_PROXY",
+    "no_proxy",
+    // trust files whose certificates are carried over
     "AWS_CA_BUNDLE",
     "CARGO_HTTP_CAINFO",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "CURL_CA_BUNDLE",
     "DENO_CERT",
     "GIT_SSL_CAINFO",
-    "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "JAVA_TOOL_OPTIONS",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "HTTPLIB2_CA_CERTS",
+    "NIX_SSL_CERT_FILE",
     "NODE_EXTRA_CA_CERTS",
-    "NODE_OPTIONS",
-    "NO_PROXY",
-    "PHP_INI_SCAN_DIR",
+    "NPM_CONFIG_CAFILE",
     "PIP_CERT",
     "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR",
     "SSL_CERT_FILE",
-    "WGETRC",
-    "all_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
     "npm_config_cafile",
+    // settings that ours are appended to
+    "JAVA_TOOL_OPTIONS",
+    "NODE_OPTIONS",
+    "PHP_INI_SCAN_DIR",
+    "WGETRC",
 ];

@@ -33,6 +33,10 @@ pub enum ClientFrame {
 /// From daemon to client. Append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame is decoded, handled and dropped, never kept"
+)]
 pub enum ServerFrame {
     /// The answer to a request.
     Answer {

@@ -1,1 +1,157 @@
-//! (to be written)
+//! Processes: a handle that cannot come to mean another one, and who descends from whom.
+//!
+//! A pid may be reused the moment its process ends; a pidfd may not. [`of_peer`] asks the kernel
+//! for the peer of a Unix socket (`SO_PEERPIDFD`, Linux 6.5); before that kernel it opens the
+//! peer's pid, which is sound while the peer waits for our answer. [`Identity`] names a process
+//! across a restart of ours: pid, start time and boot.
+//!
+//! Not here: waiting for the end of a process, which is `runs/watch.rs`.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::libc;
+use serde::{Deserialize, Serialize};
+
+/// From `linux/asm-generic/socket.h`; the libc crate has it only on some targets.
+const SO_PEERPIDFD: libc::c_int = 77;
+
+/// How far up a chain of parents is followed. Real trees are far shallower; a longer one would
+/// let a peer keep us reading `/proc`.
+const ANCESTORS_MAX: usize = 128;
+
+/// A process across our own restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its pid.
+    pub pid: u32,
+    /// Its start, in clock ticks since boot.
+    pub start: u64,
+    /// The boot it belongs to.
+    pub boot: String,
+}
+
+impl Identity {
+    /// The identity of the process that has `pid` now.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        Ok(Self { pid, start: stat(pid)?.start, boot })
+    }
+
+    /// Opens the process if it still is the same one.
+    pub fn open(&self) -> io::Result<Option<OwnedFd>> {
+        let fd = match open(self.pid) {
+            Ok(fd) => fd,
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // asked after opening: if the identity holds now, the descriptor is that process
+        match Self::of(self.pid) {
+            Ok(now) if now == *self => Ok(Some(fd)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A pidfd of the process at the other end of a Unix socket, whose pid is `pid`.
+pub fn of_peer(socket: BorrowedFd<'_>, pid: u32) -> io::Result<OwnedFd> {
+    let mut fd: libc::c_int = -1;
+    let mut len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
+    // SAFETY: `fd` and `len` outlive the call and `len` is the size of `fd`; the kernel writes at
+    // most that many bytes.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut fd).cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 && fd >= 0 {
+        // SAFETY: the kernel has just made this descriptor for us; nobody else owns it. It is
+        // close-on-exec from birth.
+        return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOPROTOOPT) => open(pid),
+        error => Err(error),
+    }
+}
+
+/// A pidfd of the process that has `pid` now.
+pub fn open(pid: u32) -> io::Result<OwnedFd> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: a system call that takes two integers and touches no memory of ours.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match libc::c_int::try_from(result) {
+        // SAFETY: as above, the descriptor is new and ours, and close-on-exec from birth.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The pids from the parent of `pid` up, nearest first, `pid` itself before them.
+pub fn lineage(pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    let mut at = pid;
+    while let Ok(Stat { parent, .. }) = stat(at) {
+        if parent == 0 || line.len() >= ANCESTORS_MAX {
+            break;
+        }
+        line.push(parent);
+        at = parent;
+    }
+    line
+}
+
+/// What we read of `/proc/PID/stat`.
+struct Stat {
+    parent: u32,
+    start: u64,
+}
+
+fn stat(pid: u32) -> io::Result<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// proc(5): the second field is the command in parentheses and may itself hold spaces and
+/// parentheses, so counting begins after the last one; field 4 is the parent, field 22 the start.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some(Stat { parent, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_past_a_command_that_looks_like_fields() {
+        let text = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9\n";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.parent, stat.start), (1, 4711));
+    }
+
+    #[test]
+    fn a_process_is_found_again_by_its_identity_and_a_dead_or_other_one_is_not() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        assert!(identity.open().unwrap().is_some());
+        assert_eq!(lineage(child.id())[1], std::process::id());
+        let other = Identity { start: identity.start + 1, ..identity.clone() };
+        assert!(other.open().unwrap().is_none(), "another process that took over the pid");
+        let rebooted = Identity { boot: "another".into(), ..identity.clone() };
+        assert!(rebooted.open().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(identity.open().unwrap().is_none());
+    }
+}

@@ -1,0 +1,211 @@
+//! The daemon's state, and everything that changes it.
+//!
+//! One [`Broker`] per daemon. Requests from the control socket (`ipc/handlers`) call its methods;
+//! the proxy reads only the snapshots that [`Broker::refresh_runs`] publishes and never calls back.
+//!
+//! Order of locks: `changing` (held over a whole change of connections or runs, across awaits)
+//! before any of the short mutexes inside `connections`, `credentials`, `runs` and `logins`, of
+//! which never two at a time.
+//!
+//! Invariants: B1, a change is audited durably before it happens; B2, the vault is changed before
+//! `connections.json`, so a crash in between never leaves a secret that no record names, except a
+//! new one that the next login overwrites; B3, after a change every living run's routes are
+//! published anew before the caller is told that it is done.
+//!
+//! Not here: what a run may use (`runs/spec.rs`), where a request goes (`routing`).
+
+mod credentials;
+mod forget;
+mod login;
+mod lookup;
+mod reload;
+mod resume;
+mod routes;
+mod run;
+mod upstream;
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use authsome_proto::{ErrorCode, Event, Places, ProviderName, WireError};
+use tokio::sync::{OnceCell, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::{Audit, AuditKey};
+use crate::config::Config;
+use crate::connections::Connections;
+use crate::errors::Explain;
+use crate::login::Pages;
+use crate::providers::{Catalogue, Entry};
+use crate::proxy::{OwnPorts, ProxyState};
+use crate::vault::Vault;
+
+pub use login::LoginState;
+pub use run::{Asker, Run};
+
+/// How many events a slow listener may lag behind before it misses some.
+const EVENTS_MAX: usize = 1024;
+
+/// The daemon's state.
+#[derive(Debug)]
+pub struct Broker {
+    /// Where this home's things are.
+    pub places: Places,
+    /// When the daemon started.
+    pub started_at: jiff::Timestamp,
+    /// The configuration in force.
+    pub config: ArcSwap<Config>,
+    /// The definitions in force.
+    pub catalogue: ArcSwap<Catalogue>,
+    /// What is connected; no secrets.
+    pub connections: Connections,
+    /// Where the secrets rest.
+    pub vault: Vault,
+    /// Asks the daemon to stop.
+    pub shutdown: CancellationToken,
+    /// What happens, for subscribers.
+    pub events: broadcast::Sender<Event>,
+    /// Things about the start that a person should know.
+    pub start_warnings: Vec<String>,
+
+    audit: OnceCell<Audit>,
+    proxy: Arc<ProxyState>,
+    upstream: OnceCell<upstream::Settings>,
+    proxy_port: OnceCell<u16>,
+    own_ports: OwnPorts,
+    proxy_tasks: TaskTracker,
+    credentials: credentials::Credentials,
+    runs: run::Runs,
+    logins: login::Logins,
+    pages: ArcSwap<Pages>,
+    watched: Mutex<reload::Watched>,
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Broker {
+    /// A daemon's state on what was loaded.
+    pub fn new(
+        places: Places,
+        config: Config,
+        connections: Connections,
+        start_warnings: Vec<String>,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
+        let vault = Vault::open(&places.home, &places.id(), config.store, config.passphrase);
+        let catalogue = Catalogue::load(Some(&places.home.join("providers")));
+        let pages = Pages::new(config.login_port);
+        let watched = Mutex::new(reload::Watched::now(&places.home));
+        Arc::new(Self {
+            places,
+            started_at: jiff::Timestamp::now(),
+            config: ArcSwap::from_pointee(config),
+            catalogue: ArcSwap::from_pointee(catalogue),
+            connections,
+            vault,
+            shutdown,
+            events: broadcast::Sender::new(EVENTS_MAX),
+            start_warnings,
+            audit: OnceCell::new(),
+            proxy: Arc::default(),
+            upstream: OnceCell::new(),
+            proxy_port: OnceCell::new(),
+            own_ports: OwnPorts::default(),
+            proxy_tasks: TaskTracker::new(),
+            credentials: credentials::Credentials::default(),
+            runs: run::Runs::default(),
+            logins: login::Logins::default(),
+            pages: ArcSwap::from_pointee(pages),
+            watched,
+            changing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The audit log. Its key comes from the vault, so it opens when the vault does.
+    pub async fn audit(&self) -> Result<&Audit, WireError> {
+        self.audit
+            .get_or_try_init(|| async {
+                let secret = self.vault.install_secret().await.map_err(|e| e.explain("open the vault"))?;
+                let dir = self.places.home.join("audit");
+                let audit = Audit::open(&dir, &AuditKey::derive((*secret).as_ref())).map_err(|error| {
+                    WireError::new(ErrorCode::AuditFailed, "cannot open the audit log")
+                        .because(&error)
+                        .hint(format!("check that `{}` is a folder of yours and not full", dir.display()))
+                })?;
+                self.forward_audit(&audit);
+                // set once: this is the only place that opens it
+                drop(self.proxy.audit.set(audit.clone()));
+                Ok(audit)
+            })
+            .await
+    }
+
+    /// Audit lines become events while somebody listens.
+    fn forward_audit(&self, audit: &Audit) {
+        let mut lines = audit.subscribe();
+        let events = self.events.clone();
+        let stop = self.shutdown.clone();
+        tokio::spawn(async move {
+            loop {
+                let line = tokio::select! {
+                    line = lines.recv() => line,
+                    () = stop.cancelled() => return,
+                };
+                let event = match line {
+                    Ok(line) => Event::Audit { line: line.to_string() },
+                    Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed { count },
+                    Err(broadcast::error::RecvError::Closed) => return,
+                };
+                // nobody listening is fine
+                drop(events.send(event));
+            }
+        });
+    }
+
+    /// The definition called `provider`, or an error that names what was probably meant.
+    pub fn definition(&self, provider: &ProviderName) -> Result<Entry, WireError> {
+        let catalogue = self.catalogue.load();
+        if let Some(entry) = catalogue.find(provider.as_str()) {
+            return Ok(entry.clone());
+        }
+        let error = WireError::new(ErrorCode::UnknownProvider, format!("no provider named `{provider}`"));
+        let all = "`authsome list --all` lists them all";
+        Err(match catalogue.suggest(provider.as_str()) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`? {all}")),
+            None => error.hint(all),
+        })
+    }
+
+    /// Writes what is still in memory: last uses, audit lines.
+    pub async fn flush(&self) {
+        if let Err(error) = self.connections.flush() {
+            tracing::warn!(%error, "last uses were not written");
+        }
+        if let Some(audit) = self.audit.get()
+            && let Err(error) = audit.flush().await
+        {
+            tracing::warn!(%error, "audit lines were not written");
+        }
+    }
+
+    /// Waits for what is under way in the proxy; it ends by itself once the daemon is to stop.
+    pub async fn drain_proxy(&self) {
+        self.proxy_tasks.close();
+        self.proxy_tasks.wait().await;
+    }
+
+    fn tell(&self, event: Event) {
+        // nobody listening is fine
+        drop(self.events.send(event));
+    }
+}
+
+/// The time as it is stored and sent: RFC 3339 in UTC, whole seconds.
+pub fn now() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Second).map_or_else(|_| String::new(), |t| t.to_string())
+}
+
+/// A point in time as it is stored and sent.
+pub fn time(at: std::time::SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |t| t.to_string())
+}

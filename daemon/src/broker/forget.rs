@@ -1,0 +1,296 @@
+//! Logging out, revoking, removing; default pointers; real values on request.
+
+use authsome_proto::response::{Exported, Forgotten, Registered, Revealed};
+use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, WireError};
+
+use super::Broker;
+use crate::audit::{self, Record};
+use crate::connections::ConnectionRecord;
+use crate::errors::{Explain, storage};
+use crate::files;
+use crate::providers::{self, Source};
+use crate::vault::ItemKey;
+
+impl Broker {
+    /// Deletes one connection's credential.
+    pub async fn log_out(
+        &self,
+        provider: &ProviderName,
+        connection: Option<ConnectionName>,
+    ) -> Result<Forgotten, WireError> {
+        let _changing = self.changing.lock().await;
+        let record = self.connection_named(provider, connection)?;
+        self.forget(provider, vec![record], audit::Event::Logout).await
+    }
+
+    /// Deletes one connection's credential here. Key providers have no endpoint that revokes.
+    pub async fn revoke(
+        &self,
+        provider: &ProviderName,
+        connection: Option<ConnectionName>,
+    ) -> Result<Forgotten, WireError> {
+        let _changing = self.changing.lock().await;
+        let record = self.connection_named(provider, connection)?;
+        let mut forgotten = self.forget(provider, vec![record], audit::Event::Revoke).await?;
+        let url = self
+            .definition(provider)
+            .ok()
+            .and_then(|entry| entry.definition.key_urls.first().cloned());
+        forgotten.revocation = Some(match url {
+            Some(url) => format!("the provider offers no way to revoke a key from here; delete it at {url}"),
+            None => "the provider offers no way to revoke a key from here; delete it there".into(),
+        });
+        Ok(forgotten)
+    }
+
+    /// Forgets every connection of a provider, and its override.
+    pub async fn remove(&self, provider: &ProviderName) -> Result<Forgotten, WireError> {
+        let _changing = self.changing.lock().await;
+        let records: Vec<ConnectionRecord> = self
+            .connections
+            .list()
+            .into_iter()
+            .filter(|record| record.provider == *provider)
+            .collect();
+        let file = self.definition(provider).ok().and_then(|entry| match entry.source {
+            Source::Custom { path } => Some(path),
+            Source::Bundled => None,
+        });
+        if records.is_empty() && file.is_none() {
+            self.definition(provider)?;
+            return Err(WireError::new(
+                ErrorCode::UnknownConnection,
+                format!("there is no local state of `{provider}` to remove"),
+            ));
+        }
+        let mut forgotten = self.forget(provider, records, audit::Event::Remove).await?;
+        if let Some(path) = file {
+            std::fs::remove_file(&path)
+                .map_err(|error| storage(&format!("delete `{}`", path.display()), &error))?;
+            forgotten.definition_removed = Some(path.display().to_string());
+            self.reload_definitions();
+            self.refresh_runs().await;
+        }
+        Ok(forgotten)
+    }
+
+    async fn forget(
+        &self,
+        provider: &ProviderName,
+        records: Vec<ConnectionRecord>,
+        event: audit::Event,
+    ) -> Result<Forgotten, WireError> {
+        let before = self.connections.default_of(provider);
+        let mut gone = Vec::new();
+        for ConnectionRecord { connection, .. } in records {
+            let mut record = Record::new(event);
+            record.provider = Some(provider.clone());
+            record.connection = Some(connection.clone());
+            self.audit_first(record).await?;
+            let key =
+                ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
+            self.vault
+                .delete(&key)
+                .await
+                .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
+            self.connections
+                .remove(provider, &connection)
+                .map_err(|error| storage(&format!("forget the connection of `{provider}`"), &error))?;
+            self.credentials.forget(provider, &connection);
+            self.tell(Event::ConnectionChanged {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            });
+            gone.push(connection);
+        }
+        self.refresh_runs().await;
+        let after = self.connections.default_of(provider);
+        Ok(Forgotten {
+            provider: provider.clone(),
+            connections: gone,
+            default_changed: before != after,
+            new_default: after,
+            left: self
+                .connections
+                .list()
+                .into_iter()
+                .filter(|record| record.provider == *provider)
+                .map(|record| record.connection)
+                .collect(),
+            definition_removed: None,
+            revocation: None,
+        })
+    }
+
+    /// Moves a provider's default pointer.
+    pub async fn set_default(
+        &self,
+        provider: &ProviderName,
+        connection: &ConnectionName,
+    ) -> Result<(), WireError> {
+        let _changing = self.changing.lock().await;
+        if self.connections.find(provider, connection).is_none() {
+            return Err(self.unknown_connection(provider, connection));
+        }
+        self.connections
+            .set_default(provider, connection)
+            .map_err(|error| storage("move the default", &error))?;
+        self.refresh_runs().await;
+        self.tell(Event::ConnectionChanged {
+            provider: provider.clone(),
+            connection: connection.clone(),
+        });
+        Ok(())
+    }
+
+    /// One connection's secret.
+    pub async fn reveal(
+        &self,
+        provider: &ProviderName,
+        connection: Option<ConnectionName>,
+    ) -> Result<Revealed, WireError> {
+        let record = self.connection_named(provider, connection)?;
+        let mut line = Record::new(audit::Event::Reveal);
+        line.provider = Some(record.provider.clone());
+        line.connection = Some(record.connection.clone());
+        self.audit_first(line).await?;
+        self.stored(&record).await
+    }
+
+    /// Variables with their real values.
+    pub async fn export(
+        &self,
+        provider: Option<ProviderName>,
+        connection: Option<ConnectionName>,
+    ) -> Result<Vec<Exported>, WireError> {
+        let records = match provider {
+            Some(provider) => vec![self.connection_named(&provider, connection)?],
+            None => self
+                .connections
+                .list()
+                .into_iter()
+                .filter(|record| {
+                    self.connections.default_of(&record.provider).as_ref() == Some(&record.connection)
+                })
+                .collect(),
+        };
+        let mut exported = Vec::new();
+        for record in records {
+            let mut line = Record::new(audit::Event::Export);
+            line.provider = Some(record.provider.clone());
+            line.connection = Some(record.connection.clone());
+            self.audit_first(line).await?;
+            let revealed = self.stored(&record).await?;
+            let variables =
+                self.definition(&record.provider).map(|entry| entry.definition.variables());
+            for variable in variables.unwrap_or_default() {
+                exported.push(Exported {
+                    provider: record.provider.clone(),
+                    connection: record.connection.clone(),
+                    variable,
+                    value: revealed.secret.clone(),
+                });
+            }
+        }
+        Ok(exported)
+    }
+
+    async fn stored(&self, record: &ConnectionRecord) -> Result<Revealed, WireError> {
+        let ConnectionRecord { provider, connection, .. } = record;
+        let key =
+            ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
+        let item = self
+            .vault
+            .get(&key)
+            .await
+            .map_err(|error| error.explain(&format!("read `{provider}` from the vault")))?;
+        match item {
+            Some(item) => Ok(Revealed {
+                provider: provider.clone(),
+                connection: connection.clone(),
+                secret: item.secret,
+            }),
+            None => Err(WireError::new(
+                ErrorCode::LoginNeeded,
+                format!("the vault no longer has the key of `{provider}` ({connection})"),
+            )
+            .hint(format!("log in again with `authsome login {provider} --connection {connection} --force`"))),
+        }
+    }
+
+    /// Saves a custom definition, or confirms the hosts that one has gained.
+    pub async fn register(
+        &self,
+        text: &str,
+        file: &str,
+        force: bool,
+    ) -> Result<Registered, WireError> {
+        let _changing = self.changing.lock().await;
+        let path = std::path::Path::new(file);
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let (definition, problems) = providers::parse_definition(text, path, stem);
+        let Some(definition) = definition else {
+            let mut error =
+                WireError::new(ErrorCode::BadDefinition, format!("`{file}` is not a usable definition"));
+            error.causes = problems.iter().map(ToString::to_string).collect();
+            return Err(error.hint("`authsome inspect intercom` shows a complete definition"));
+        };
+        let name = &definition.name;
+        let target = self.places.home.join("providers").join(format!("{name}.json"));
+        // a definition that stands in its own place already is confirmed, not replaced
+        let in_place = path == target;
+        let replaced = !in_place && target.exists();
+        if replaced && !force && std::fs::metadata(&target).is_ok_and(|meta| meta.len() > 0) {
+            return Err(WireError::new(
+                ErrorCode::AlreadyConnected,
+                format!("`{name}` has a custom definition already (`{}`)", target.display()),
+            )
+            .hint("replace it with `--force`"));
+        }
+        let mut record = Record::new(audit::Event::Register);
+        record.provider = Some(name.clone());
+        self.audit_first(record).await?;
+        if !in_place {
+            files::write_atomic(&target, definition.to_json().as_bytes())
+                .map_err(|error| storage(&format!("write `{}`", target.display()), &error))?;
+        }
+        self.reload_definitions();
+        let confirmed = self.confirm_hosts(name, &definition.hosts()).await?;
+        self.refresh_runs().await;
+        Ok(Registered {
+            provider: name.clone(),
+            file: target.display().to_string(),
+            replaced,
+            confirmed,
+            warnings: problems.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Writes the definition's hosts beside the secrets of its connections.
+    async fn confirm_hosts(
+        &self,
+        provider: &ProviderName,
+        hosts: &[String],
+    ) -> Result<Vec<ConnectionName>, WireError> {
+        let mut confirmed = Vec::new();
+        for mut record in self.connections.list() {
+            if record.provider != *provider || record.hosts == hosts {
+                continue;
+            }
+            let key = ItemKey::Connection {
+                provider: provider.clone(),
+                connection: record.connection.clone(),
+            };
+            let doing = format!("confirm the hosts of `{provider}`");
+            let item = self.vault.get(&key).await.map_err(|error| error.explain(&doing))?;
+            let Some(mut item) = item else { continue };
+            item.hosts = hosts.to_vec();
+            self.vault.put(&key, item).await.map_err(|error| error.explain(&doing))?;
+            self.credentials.forget(provider, &record.connection);
+            record.hosts = hosts.to_vec();
+            confirmed.push(record.connection.clone());
+            self.connections.insert(record).map_err(|error| storage(&doing, &error))?;
+        }
+        Ok(confirmed)
+    }
+}

@@ -1,0 +1,377 @@
+//! Logging in with an API key.
+//!
+//! 1. `begin_login` checks the provider, that nothing is overwritten unasked, and opens a session;
+//!    with a form it is offered on the loopback page.
+//! 2. A secret arrives from the page or from the client; one that does not pass is told why, and
+//!    the session waits on.
+//! 3. `store` checks it once more, audits, writes vault and record, and publishes living runs'
+//!    routes before anybody is told that it is done.
+//!
+//! A session ends when it is done, cancelled, or [`LOGIN_MAX`] old.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use authsome_proto::request::{Login, LoginVia};
+use authsome_proto::response::{LoggedIn, LoginStarted};
+use authsome_proto::secret::SECRET_MAX;
+use authsome_proto::{ConnectionName, ErrorCode, Event, LoginId, LoginStage, Secret, WireError};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::run::random_id;
+use super::{Broker, now};
+use crate::audit::{self, Record};
+use crate::connections::{ConnectionRecord, ConnectionState};
+use crate::errors::{Explain, storage};
+use crate::login::{LoginForm, OfferError, Submitted};
+use crate::providers::Definition;
+use crate::vault::{ItemKey, StoredItem};
+
+/// How long a login waits for a person. Shorter would cut off somebody who must first ask a
+/// colleague for the key; longer would leave a page open that everybody has forgotten.
+const LOGIN_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How many logins may wait at once: more are a program gone wrong.
+const LOGINS_MAX: usize = 32;
+
+/// Where a login stands.
+#[derive(Debug, Clone)]
+pub enum LoginState {
+    /// It waits for a secret.
+    Waiting,
+    /// A secret was refused; it still waits.
+    Rejected(String),
+    /// A secret is being stored.
+    Storing,
+    /// It is over.
+    Ended(Box<Result<LoggedIn, WireError>>),
+}
+
+/// The waiting logins, and those that ended while nobody was listening.
+#[derive(Debug, Default)]
+pub(super) struct Logins(Mutex<BTreeMap<LoginId, Arc<Session>>>);
+
+#[derive(Debug)]
+struct Session {
+    definition: Arc<Definition>,
+    connection: ConnectionName,
+    force: bool,
+    deadline: Instant,
+    state: watch::Sender<LoginState>,
+    cancelled: CancellationToken,
+}
+
+impl Logins {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LoginId, Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &LoginId) -> Result<Arc<Session>, WireError> {
+        self.lock().get(id).cloned().ok_or_else(|| {
+            WireError::new(ErrorCode::LoginExpired, format!("no login `{id}` is waiting"))
+                .hint("it is done, was cancelled, or ran out of time; start it again")
+        })
+    }
+}
+
+impl Broker {
+    /// Opens a login.
+    pub async fn begin_login(self: &Arc<Self>, request: Login) -> Result<LoginStarted, WireError> {
+        let entry = self.definition(&request.provider)?;
+        let definition = Arc::clone(&entry.definition);
+        let provider = &definition.name;
+        if let Some(reason) = definition.not_yet() {
+            return Err(WireError::new(
+                ErrorCode::NotAvailableYet,
+                format!("`{provider}` cannot be logged in to yet: {reason}"),
+            )
+            .hint("`authsome list --all` marks the providers that work"));
+        }
+        let connection = match request.connection {
+            Some(name) => name,
+            None if request.force => self
+                .connections
+                .default_of(provider)
+                .unwrap_or_else(ConnectionName::default_name),
+            None => ConnectionName::default_name(),
+        };
+        self.refuse_overwrite(&definition, &connection, request.force)?;
+        // a vault that is shut is said before a person types a key
+        self.vault.install_secret().await.map_err(|error| error.explain("open the vault"))?;
+
+        let id: LoginId = random_id();
+        let session = Arc::new(Session {
+            definition: Arc::clone(&definition),
+            connection: connection.clone(),
+            force: request.force,
+            deadline: Instant::now() + LOGIN_MAX,
+            state: watch::Sender::new(LoginState::Waiting),
+            cancelled: CancellationToken::new(),
+        });
+        {
+            let mut logins = self.logins.lock();
+            if logins.len() >= LOGINS_MAX {
+                return Err(WireError::new(
+                    ErrorCode::TooManyRequests,
+                    format!("{LOGINS_MAX} logins are waiting already"),
+                )
+                .hint("finish or cancel one of them first"));
+            }
+            logins.insert(id.clone(), Arc::clone(&session));
+        }
+        let (send, submissions) = mpsc::channel(1);
+        let offered = match request.via {
+            LoginVia::Submit => None,
+            LoginVia::Form => match self.pages.load().offer(id.clone(), form(&session), send).await {
+                Ok(offered) => Some(offered),
+                Err(error) => {
+                    self.logins.lock().remove(&id);
+                    return Err(port_taken(&error));
+                }
+            },
+        };
+        let broker = Arc::clone(self);
+        let (watched, watched_id) = (Arc::clone(&session), id.clone());
+        tokio::spawn(async move { broker.attend(&watched_id, &watched, submissions).await });
+        let (url, moved_from) =
+            offered.map_or((None, None), |offered| (Some(offered.url), offered.moved_from));
+        Ok(LoginStarted {
+            login: id,
+            display_name: definition.display_name.clone(),
+            connection,
+            url,
+            moved_from,
+            hint: definition.key_hint.clone(),
+            key_urls: definition.key_urls.clone(),
+            seconds_left: LOGIN_MAX.as_secs(),
+        })
+    }
+
+    /// Takes a secret for a login.
+    pub async fn submit_login(&self, id: &LoginId, secret: Secret) -> Result<LoggedIn, WireError> {
+        let session = self.logins.find(id)?;
+        let result = self.store(&session, secret).await;
+        if result.is_ok() {
+            session.end(result.clone());
+        }
+        result
+    }
+
+    /// Follows a login: its states, the time it has left, and how to give it up.
+    pub fn watch_login(
+        &self,
+        id: &LoginId,
+    ) -> Result<(watch::Receiver<LoginState>, Instant), WireError> {
+        let session = self.logins.find(id)?;
+        Ok((session.state.subscribe(), session.deadline))
+    }
+
+    /// Gives a login up.
+    pub fn cancel_login(&self, id: &LoginId) -> Result<(), WireError> {
+        self.logins.find(id)?.cancelled.cancel();
+        Ok(())
+    }
+
+    /// Stays with a session until it is over.
+    async fn attend(
+        &self,
+        id: &LoginId,
+        session: &Session,
+        mut submissions: mpsc::Receiver<Submitted>,
+    ) {
+        let mut state = session.state.subscribe();
+        let give_up = |code, what: &str| {
+            let provider = &session.definition.name;
+            session.end(Err(WireError::new(code, format!("the login for `{provider}` {what}"))
+                .hint(format!("start again with `authsome login {provider}`"))));
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = ended(&mut state) => break,
+                () = session.cancelled.cancelled() => give_up(ErrorCode::LoginCancelled, "was cancelled"),
+                () = self.shutdown.cancelled() => {
+                    give_up(ErrorCode::ShuttingDown, "ended with the daemon");
+                }
+                () = tokio::time::sleep_until(session.deadline.into()) => give_up(
+                    ErrorCode::LoginExpired,
+                    &format!("was not finished within {} minutes", LOGIN_MAX.as_secs() / 60),
+                ),
+                Some(Submitted { secret, answer }) = submissions.recv() => {
+                    let result = self.store(session, secret).await;
+                    // the page may be gone by now; the login is done all the same
+                    drop(answer.send(match &result {
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(error.message.clone()),
+                    }));
+                    match result {
+                        Ok(done) => session.end(Ok(done)),
+                        Err(error) => {
+                            session.state.send_replace(LoginState::Rejected(error.message));
+                        }
+                    }
+                }
+            }
+        }
+        // the page shows that it is done for a moment longer; then the login is forgotten, so that
+        // `--resume` can still be told how it ended
+        self.pages.load().withdraw(id);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            () = self.shutdown.cancelled() => {}
+        }
+        self.logins.lock().remove(id);
+    }
+
+    fn refuse_overwrite(
+        &self,
+        definition: &Definition,
+        connection: &ConnectionName,
+        force: bool,
+    ) -> Result<(), WireError> {
+        let provider = &definition.name;
+        if force || self.connections.find(provider, connection).is_none() {
+            return Ok(());
+        }
+        Err(WireError::new(
+            ErrorCode::AlreadyConnected,
+            format!("`{provider}` is connected already as `{connection}`"),
+        )
+        .hint("replace its key with `--force`, or keep both with `--connection NAME`"))
+    }
+
+    /// Checks and stores a secret.
+    async fn store(&self, session: &Session, secret: Secret) -> Result<LoggedIn, WireError> {
+        let Session { definition, connection, .. } = session;
+        let provider = &definition.name;
+        check(definition, &secret)?;
+        let _changing = self.changing.lock().await;
+        self.refuse_overwrite(definition, connection, session.force)?;
+        session.state.send_replace(LoginState::Storing);
+
+        let existing = self.connections.find(provider, connection);
+        let mut record = Record::new(match existing {
+            Some(_) => audit::Event::Rotate,
+            None => audit::Event::Login,
+        });
+        record.provider = Some(provider.clone());
+        record.connection = Some(connection.clone());
+        self.audit_first(record).await?;
+
+        let key =
+            ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
+        let item = StoredItem { secret, hosts: definition.hosts(), stored_at: now() };
+        self.vault
+            .put(&key, item)
+            .await
+            .map_err(|error| error.explain(&format!("store the key of `{provider}`")))?;
+        let record = ConnectionRecord {
+            provider: provider.clone(),
+            connection: connection.clone(),
+            state: ConnectionState::Connected,
+            created_at: existing.as_ref().map_or_else(now, |old| old.created_at.clone()),
+            rotated_at: existing.as_ref().map(|_| now()),
+            last_used: existing.as_ref().and_then(|old| old.last_used.clone()),
+            hosts: definition.hosts(),
+            account: None,
+        };
+        self.connections
+            .insert(record)
+            .map_err(|error| storage(&format!("record the connection of `{provider}`"), &error))?;
+        self.credentials.forget(provider, connection);
+        self.refresh_runs().await;
+        self.tell(Event::ConnectionChanged {
+            provider: provider.clone(),
+            connection: connection.clone(),
+        });
+        tracing::info!(%provider, %connection, "logged in");
+        Ok(LoggedIn {
+            provider: provider.clone(),
+            display_name: definition.display_name.clone(),
+            connection: connection.clone(),
+            is_default: self.connections.default_of(provider).as_ref() == Some(connection),
+            replaced: existing.is_some(),
+            variables: definition.variables(),
+            store: self.vault.status().await.store_name(),
+            runs: self.run_count(),
+        })
+    }
+}
+
+/// Returns once the login is over.
+async fn ended(state: &mut watch::Receiver<LoginState>) {
+    // the sender lives in the session, which its attendant holds: an error is the end too
+    drop(state.wait_for(|state| matches!(state, LoginState::Ended(_))).await.is_ok());
+}
+
+impl Session {
+    fn end(&self, result: Result<LoggedIn, WireError>) {
+        self.state.send_replace(LoginState::Ended(Box::new(result)));
+    }
+}
+
+impl LoginState {
+    /// What subscribers hear of it; nothing once it is over.
+    pub fn stage(&self, deadline: Instant) -> Option<LoginStage> {
+        match self {
+            Self::Waiting => Some(LoginStage::Waiting {
+                seconds_left: deadline.saturating_duration_since(Instant::now()).as_secs(),
+            }),
+            Self::Rejected(reason) => Some(LoginStage::Rejected { reason: reason.clone() }),
+            Self::Storing => Some(LoginStage::Storing),
+            Self::Ended(_) => None,
+        }
+    }
+}
+
+/// Refuses a secret that cannot be right, without repeating any of it (threat D10).
+fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
+    let provider = &definition.name;
+    let hint = || {
+        definition.key_hint.clone().unwrap_or_else(|| "copy it once more from where it is shown".into())
+    };
+    let bad = |what: String| WireError::new(ErrorCode::InvalidSecret, what).hint(hint());
+    if secret.is_empty() {
+        return Err(bad(format!("the key for `{provider}` is empty")));
+    }
+    if secret.len() > SECRET_MAX {
+        return Err(bad(format!("the key for `{provider}` is longer than {SECRET_MAX} bytes")));
+    }
+    if definition.key_pattern.as_ref().is_some_and(|pattern| !pattern.matches(secret.expose())) {
+        return Err(bad(format!("that does not look like a key for {}", definition.display_name)));
+    }
+    for rule in &definition.routes {
+        if let Err(error) = rule.slot.fill(secret) {
+            return Err(bad(format!("the key for `{provider}` cannot be sent")).because(&error));
+        }
+    }
+    Ok(())
+}
+
+fn form(session: &Session) -> LoginForm {
+    let definition = Arc::clone(&session.definition);
+    LoginForm {
+        provider: definition.name.clone(),
+        display_name: definition.display_name.clone(),
+        connection: session.connection.clone(),
+        variable: definition.variables().into_iter().next(),
+        hosts: definition.hosts(),
+        key_urls: definition.key_urls.clone(),
+        hint: definition.key_hint.clone(),
+        pattern: definition
+            .key_pattern
+            .clone()
+            .map(|pattern| -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+                Arc::new(move |text| pattern.matches(text))
+            }),
+        rotate: session.force,
+    }
+}
+
+fn port_taken(error: &OfferError) -> WireError {
+    WireError::new(ErrorCode::PortTaken, "cannot show the login page")
+        .because(error)
+        .hint("use `--no-browser` to enter the key on the terminal")
+}

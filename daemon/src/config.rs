@@ -1,0 +1,312 @@
+//! `config.toml`: file → checked [`Config`].
+//!
+//! Every key is in the README. Unknown keys and bad values are errors that name the file, the
+//! line, the key and what was probably meant; nothing is guessed and nothing has a silent
+//! fallback. A missing file is the same as an empty one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use authsome_proto::request::Unmatched;
+use serde::Deserialize;
+
+use crate::proxy::UpstreamProxy;
+use crate::routing::Authority;
+use crate::vault::{PassphraseWish, StoreChoice};
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[vault] store`.
+    pub store: StoreChoice,
+    /// `[vault] passphrase`: protect the file store's identity with a passphrase.
+    pub passphrase: PassphraseWish,
+    /// `[proxy] unmatched`.
+    pub unmatched: Unmatched,
+    /// `[proxy] upstream_proxy`: every outgoing connection goes through it.
+    pub upstream_proxy: Option<UpstreamProxy>,
+    /// `[upstream] extra_ca`: PEM files added to the system's roots.
+    pub extra_ca: Vec<PathBuf>,
+    /// `[upstream.resolve]`: where a host and port are dialled instead.
+    pub resolve: HashMap<String, SocketAddr>,
+    /// `[login] port`.
+    pub login_port: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: StoreChoice::Auto,
+            passphrase: PassphraseWish::None,
+            unmatched: Unmatched::Tunnel,
+            upstream_proxy: None,
+            extra_ca: Vec::new(),
+            resolve: HashMap::new(),
+            login_port: 7998,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadConfigError {
+    /// The file exists and cannot be read.
+    #[error("cannot read `{}`", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The text is not a configuration.
+    #[error("`{}`, line {line}: {message}", .path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+impl LoadConfigError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("make the file readable for you, or remove it".into()),
+            Self::Content { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`; a missing file gives the defaults.
+    pub fn load(path: &Path) -> Result<Self, LoadConfigError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(LoadConfigError::Read { path: path.into(), source }),
+        }
+    }
+
+    /// Checks `text`, which was read from `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, LoadConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        let bad = |key: &str, message: String| LoadConfigError::Content {
+            path: path.into(),
+            line: line_of(text, key),
+            message,
+            hint: None,
+        };
+        let upstream_proxy = match file.proxy.upstream_proxy.as_str() {
+            "" => None,
+            // the value may hold a password: it is never repeated in an error
+            value => Some(
+                UpstreamProxy::parse(value).map_err(|e| bad("upstream_proxy", e.to_string()))?,
+            ),
+        };
+        let mut resolve = HashMap::new();
+        for (name, address) in &file.upstream.resolve {
+            let authority = Authority::parse(name, None).map_err(|error| {
+                bad(name, format!("`{name}` is not a host and port: {error}"))
+            })?;
+            let address = address.parse().map_err(|_| {
+                bad(name, format!("`{address}` is not an address and port like `127.0.0.1:8443`"))
+            })?;
+            resolve.insert(authority.to_string(), address);
+        }
+        for ca in &file.upstream.extra_ca {
+            if !ca.is_absolute() {
+                let why = format!("`{}` must be an absolute path", ca.display());
+                return Err(bad("extra_ca", why));
+            }
+        }
+        Ok(Self {
+            store: match file.vault.store {
+                Store::Auto => StoreChoice::Auto,
+                Store::File => StoreChoice::File,
+                Store::Keyring => StoreChoice::Keyring,
+            },
+            passphrase: if file.vault.passphrase {
+                PassphraseWish::Wanted
+            } else {
+                PassphraseWish::None
+            },
+            unmatched: file.proxy.unmatched,
+            upstream_proxy,
+            extra_ca: file.upstream.extra_ca,
+            resolve,
+            login_port: file.login.port.unwrap_or(7998),
+        })
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    vault: VaultTable,
+    proxy: ProxyTable,
+    upstream: UpstreamTable,
+    login: LoginTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct VaultTable {
+    store: Store,
+    passphrase: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Store {
+    #[default]
+    Auto,
+    File,
+    Keyring,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ProxyTable {
+    unmatched: Unmatched,
+    upstream_proxy: String,
+}
+
+impl Default for ProxyTable {
+    fn default() -> Self {
+        Self { unmatched: Unmatched::Tunnel, upstream_proxy: String::new() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct UpstreamTable {
+    extra_ca: Vec<PathBuf>,
+    resolve: HashMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LoginTable {
+    port: Option<u16>,
+}
+
+/// Every table and key there is, for suggestions.
+const KNOWN: &[&str] = &[
+    "vault", "proxy", "upstream", "login", "store", "passphrase", "unmatched", "upstream_proxy",
+    "extra_ca", "resolve", "port", "auto", "keyring", "file", "tunnel", "deny",
+];
+
+fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError {
+    let line = error.span().map_or(1, |span| {
+        1 + text.get(..span.start).unwrap_or(text).matches('\n').count()
+    });
+    let message = error.message();
+    let named = message.split('`').nth(1).filter(|_| message.starts_with("unknown"));
+    let (message, hint) = match named {
+        Some(name) => {
+            let section = section_at(text, line);
+            let message = if message.starts_with("unknown variant") {
+                format!("unknown value `{name}`{section}")
+            } else {
+                format!("unknown key `{name}`{section}")
+            };
+            let hint = KNOWN
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(known, name), known))
+                .min()
+                .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+                .map_or_else(
+                    || "the README lists every key".to_owned(),
+                    |(_, known)| format!("did you mean `{known}`?"),
+                );
+            (message, Some(hint))
+        }
+        None => (message.trim().replace('\n', ", "), None),
+    };
+    LoadConfigError::Content { path: path.into(), line, message, hint }
+}
+
+/// ` in [table]` for the table that a line belongs to.
+fn section_at(text: &str, line: usize) -> String {
+    text.lines()
+        .take(line)
+        .filter(|text| text.trim_start().starts_with('['))
+        .last()
+        .map(|header| format!(" in `{}`", header.trim()))
+        .unwrap_or_default()
+}
+
+fn line_of(text: &str, key: &str) -> usize {
+    text.lines().position(|line| line.contains(key)).map_or(1, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, LoadConfigError> {
+        Config::parse(text, Path::new("config.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_every_key_is_read() {
+        assert_eq!(parse("").unwrap().login_port, Config::default().login_port);
+        assert_eq!(parse("").unwrap().unmatched, Unmatched::Tunnel);
+        let config = parse(
+            r#"
+            [vault]
+            store = "file"
+            passphrase = true
+            [proxy]
+            unmatched = "deny"
+            upstream_proxy = "http://user:pw@corp:3128"
+            [upstream]
+            extra_ca = ["/etc/company-ca.pem"]
+            [upstream.resolve]
+            "api.intercom.io:443" = "127.0.0.1:8443"
+            [login]
+            port = 7000
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.unmatched, Unmatched::Deny);
+        assert_eq!(config.store, StoreChoice::File);
+        assert_eq!(config.login_port, 7000);
+        assert_eq!(config.resolve["api.intercom.io:443"], "127.0.0.1:8443".parse().unwrap());
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_table_and_what_was_meant() {
+        let error = parse("[vault]\nstore = \"auto\"\n[proxy]\nunmached = \"deny\"\n").unwrap_err();
+        assert_eq!(error.to_string(), "`config.toml`, line 4: unknown key `unmached` in `[proxy]`");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `unmatched`?"));
+        let error = parse("[vault]\nstore = \"keyrin\"\n").unwrap_err();
+        assert_eq!(error.to_string(), "`config.toml`, line 2: unknown value `keyrin` in `[vault]`");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `keyring`?"));
+    }
+
+    #[test]
+    fn bad_values_name_their_line_and_never_a_password() {
+        for (text, line) in [
+            ("[login]\nport = 70000", 2),
+            ("[upstream.resolve]\n\"a.example\" = \"127.0.0.1:1\"", 2),
+            ("[upstream.resolve]\n\"a.example:443\" = \"nowhere\"", 2),
+            ("[upstream]\nextra_ca = [\"ca.pem\"]", 2),
+            ("[proxy]\n\nupstream_proxy = \"ftp://u:hunter2@x\"", 3),
+            ("[proxy\n", 1),
+        ] {
+            let text_of = parse(text).unwrap_err().to_string();
+            assert!(text_of.contains(&format!("line {line}:")), "{text_of}");
+            assert!(!text_of.contains("hunter2"));
+        }
+    }
+}

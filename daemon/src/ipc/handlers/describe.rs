@@ -1,0 +1,157 @@
+//! Telling what there is: status, connections, definitions, runs, the caller itself.
+
+use std::sync::Arc;
+
+use authsome_proto::response::{
+    Connection, ConnectionState, Provider, Providers, Run, Source, Status, Vault, WhoAmI,
+};
+
+use crate::broker::Broker;
+use crate::connections::ConnectionRecord;
+use crate::ipc::peer::Peer;
+use crate::providers::{self, hosts_gained};
+use crate::vault::VaultStatus;
+
+pub(super) async fn status(broker: &Broker) -> Status {
+    let mut warnings = broker.start_warnings.clone();
+    warnings.extend(broker.config_problem());
+    let problems = broker.catalogue.load().problems().len();
+    if problems > 0 {
+        warnings.push(format!("{problems} problems in definition files; `authsome doctor` shows them"));
+    }
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        started_at: broker.started_at.to_string(),
+        home: broker.places.home.display().to_string(),
+        socket: broker.places.socket().display().to_string(),
+        proxy_port: broker.proxy_port(),
+        vault: vault(&broker.vault.status().await),
+        connections: u32::try_from(broker.connections.list().len()).unwrap_or(u32::MAX),
+        runs: broker.run_count(),
+        warnings,
+    }
+}
+
+fn vault(status: &VaultStatus) -> Vault {
+    Vault {
+        store: status.store_name(),
+        chosen: status.recorded.is_some(),
+        problem: status.problem.as_ref().map(ToString::to_string),
+        hint: status.problem.as_ref().and_then(crate::vault::VaultError::hint),
+    }
+}
+
+pub(super) fn connections(broker: &Broker) -> Vec<Connection> {
+    broker.connections.list().iter().map(|record| connection(broker, record)).collect()
+}
+
+pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connection {
+    let catalogue = broker.catalogue.load();
+    let entry = catalogue.find(record.provider.as_str());
+    let definition = entry.map(|entry| Arc::clone(&entry.definition));
+    let is_default =
+        broker.connections.default_of(&record.provider).as_ref() == Some(&record.connection);
+    Connection {
+        provider: record.provider.clone(),
+        display_name: definition
+            .as_ref()
+            .map_or_else(|| record.provider.to_string(), |it| it.display_name.clone()),
+        connection: record.connection.clone(),
+        is_default,
+        auth: definition.as_ref().map_or("api_key", |it| it.auth_name()).to_owned(),
+        state: state(record.state),
+        source: entry.map(|entry| source(&entry.source)),
+        created_at: record.created_at.clone(),
+        rotated_at: record.rotated_at.clone(),
+        last_used: record.last_used.clone(),
+        expires_at: None,
+        hosts: definition.as_ref().map_or_else(|| record.hosts.clone(), |it| it.hosts()),
+        unconfirmed_hosts: definition
+            .as_ref()
+            .map_or_else(Vec::new, |it| hosts_gained(it, &record.hosts)),
+        variables: definition.as_ref().map_or_else(Vec::new, |it| it.variables()),
+        slot: definition
+            .as_ref()
+            .and_then(|it| it.routes.first().map(|rule| rule.slot.to_string()))
+            .unwrap_or_default(),
+    }
+}
+
+fn state(state: crate::connections::ConnectionState) -> ConnectionState {
+    use crate::connections::ConnectionState as Stored;
+    match state {
+        Stored::Connected => ConnectionState::Connected,
+        Stored::Expiring => ConnectionState::Expiring,
+        Stored::Expired => ConnectionState::Expired,
+        Stored::NeedsLogin => ConnectionState::NeedsLogin,
+        Stored::Revoked => ConnectionState::Revoked,
+    }
+}
+
+fn source(source: &providers::Source) -> Source {
+    match source {
+        providers::Source::Bundled => Source::Bundled,
+        providers::Source::Custom { .. } => Source::Custom,
+    }
+}
+
+pub(super) fn providers(broker: &Broker) -> Providers {
+    let catalogue = broker.catalogue.load();
+    let connections = broker.connections.list();
+    let providers = catalogue
+        .entries()
+        .map(|entry| {
+            let definition = &entry.definition;
+            let count = connections.iter().filter(|it| it.provider == definition.name).count();
+            Provider {
+                provider: definition.name.clone(),
+                display_name: definition.display_name.clone(),
+                auth: definition.auth_name().to_owned(),
+                source: source(&entry.source),
+                not_yet: definition.not_yet().map(str::to_owned),
+                hosts: definition.hosts(),
+                variables: definition.variables(),
+                key_pattern: definition.key_pattern.as_ref().map(|it| it.source().to_owned()),
+                key_hint: definition.key_hint.clone(),
+                key_urls: definition.key_urls.clone(),
+                connections: u32::try_from(count).unwrap_or(u32::MAX),
+            }
+        })
+        .collect();
+    Providers { providers, problems: catalogue.problems().iter().map(ToString::to_string).collect() }
+}
+
+pub(super) fn runs(broker: &Broker) -> Vec<Run> {
+    broker
+        .living_runs()
+        .iter()
+        .map(|run| {
+            let record = run.record().clone();
+            Run {
+                run: record.id,
+                pid: record.process.pid,
+                program: record.program,
+                started_at: record.started_at,
+                valid_until: crate::broker::time(run.view.ca.not_after()),
+                granted: broker.granted(run),
+                unmatched: record.spec.unmatched,
+                injected: run.view.injected.load(std::sync::atomic::Ordering::Relaxed),
+                refused: run.view.refused.load(std::sync::atomic::Ordering::Relaxed),
+                problem: None,
+            }
+        })
+        .collect()
+}
+
+pub(super) async fn who_am_i(broker: &Broker, peer: &Peer) -> WhoAmI {
+    let run = broker.run_of(peer.pid);
+    WhoAmI {
+        uid: peer.uid,
+        pid: peer.pid,
+        home: broker.places.home.display().to_string(),
+        store: broker.vault.status().await.store_name(),
+        granted: run.as_ref().map_or_else(Vec::new, |run| broker.granted(run)),
+        run: run.map(|run| run.view.id.clone()),
+    }
+}

@@ -1,0 +1,59 @@
+//! Waiting for a login, with progress.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authsome_proto::{ErrorCode, Event, LoginId, Response, WireError};
+
+use crate::broker::{Broker, LoginState};
+use crate::ipc::session::Replies;
+
+/// How often the time left is told while nothing else happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Waits until the login is over. A waiter that leaves gives the login up: whoever pressed Ctrl-C
+/// does not want the page to stay open.
+pub(super) async fn wait(
+    broker: &Arc<Broker>,
+    login: LoginId,
+    replies: &Replies,
+) -> Result<Response, WireError> {
+    let (mut states, deadline) = broker.watch_login(&login)?;
+    let mut guard = GiveUp { broker, login: Some(login.clone()) };
+    loop {
+        let state = states.borrow_and_update().clone();
+        if let LoginState::Ended(result) = state {
+            guard.login = None;
+            return result.map(Response::LoggedIn);
+        }
+        if let Some(stage) = state.stage(deadline) {
+            let event = Event::LoginProgress { login: login.clone(), stage };
+            if !replies.event(event).await {
+                return Err(WireError::new(ErrorCode::Cancelled, "the client has gone"));
+            }
+        }
+        tokio::select! {
+            changed = states.changed() => if changed.is_err() {
+                return Err(WireError::new(ErrorCode::LoginExpired, "the login is over"));
+            },
+            () = tokio::time::sleep(TICK) => {}
+            () = replies.cancelled.cancelled() => {
+                return Err(WireError::new(ErrorCode::Cancelled, "the wait was cancelled"));
+            }
+        }
+    }
+}
+
+struct GiveUp<'a> {
+    broker: &'a Broker,
+    login: Option<LoginId>,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if let Some(login) = self.login.take() {
+            // over in the meantime is as good
+            drop(self.broker.cancel_login(&login));
+        }
+    }
+}

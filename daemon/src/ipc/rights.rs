@@ -1,0 +1,57 @@
+//! What a caller inside a run may ask (threat L3). Pure.
+//!
+//! A program under `run` is there because it must not hold keys. It has the user's id, so it
+//! reaches the control socket; asking the daemon for a key, for a definition that sends keys
+//! elsewhere, or for the end of the audit trail is refused.
+
+use authsome_proto::Request;
+
+/// Whether a caller inside a run may ask this. No wildcard: a new request does not compile until
+/// somebody has decided.
+pub fn allowed_inside_run(request: &Request) -> bool {
+    match request {
+        // looking, without secrets
+        Request::Status
+        | Request::Connections
+        | Request::Providers
+        | Request::Connection { .. }
+        | Request::Inspect { .. }
+        | Request::Runs
+        | Request::Log(_)
+        | Request::LogFollow(_)
+        | Request::LogVerify
+        | Request::Subscribe
+        | Request::Doctor
+        | Request::WhoAmI
+        // a person logs in: the secret comes from the person, not from us
+        | Request::Login(_)
+        | Request::LoginSubmit { .. }
+        | Request::LoginWait { .. }
+        | Request::LoginCancel { .. }
+        | Request::Unlock { .. }
+        // narrowed to the outer run
+        | Request::RunStart(_) => true,
+        Request::Reveal { .. }
+        | Request::Export { .. }
+        | Request::Register { .. }
+        | Request::Logout { .. }
+        | Request::Revoke { .. }
+        | Request::Remove { .. }
+        | Request::SetDefault { .. }
+        | Request::RunStop { .. }
+        | Request::Shutdown => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_yields_a_secret_is_allowed_inside_a_run() {
+        let provider: authsome_proto::ProviderName = "p".parse().unwrap();
+        assert!(!allowed_inside_run(&Request::Reveal { provider, connection: None }));
+        assert!(!allowed_inside_run(&Request::Export { provider: None, connection: None }));
+        assert!(allowed_inside_run(&Request::Status));
+    }
+}

@@ -1,0 +1,239 @@
+//! One client's connection.
+//!
+//! 1. The client's greeting must come within [`GREETING_MAX`], as the first frame.
+//! 2. We answer with ours; if no version or encoding is shared, that answer says so and we close.
+//! 3. Frames are read one by one. Each request runs in a task of its own, so a slow one holds up
+//!    nobody; each ends in exactly one answer. Ids are single use.
+//! 4. Anything that breaks the rules closes the connection; requests in flight are cancelled with
+//!    it.
+//!
+//! Invariants: at most [`IN_FLIGHT_MAX`] requests at once; answers queue in a bounded channel, so
+//! a client that does not read stops being served instead of costing memory.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authsome_proto::frame::{self, FRAME_MAX, FrameError};
+use authsome_proto::hello::{Encoding, HELLO_MAX, Hello, ParseHelloError};
+use authsome_proto::{ClientFrame, ErrorCode, Event, Request, ServerFrame, WireError};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::sync::CancellationToken;
+
+use super::handlers;
+use super::peer::Peer;
+use super::rights;
+use crate::broker::Broker;
+
+/// How long a client may take to greet. A peer that stalls holds only its own task.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+
+/// How long writing one frame may take before the client counts as gone.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// Requests of one client at once. Editors keep a handful of subscriptions open.
+const IN_FLIGHT_MAX: usize = 64;
+
+/// Ids that one connection may use. An editor at one request a second lasts half a day; then it
+/// reconnects. It bounds the memory of the single-use rule.
+const IDS_MAX: usize = 65_536;
+
+/// Frames that wait for a slow reader before its requests are held up.
+const OUTGOING_MAX: usize = 64;
+
+/// Why a connection was closed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A frame could not be read, written or understood.
+    #[error("a frame is not right")]
+    Frame(#[from] FrameError),
+    /// No greeting in time.
+    #[error("no greeting in time")]
+    GreetingLate,
+    /// A greeting that is none.
+    #[error("no greeting of ours")]
+    Greeting(#[from] ParseHelloError),
+    /// No version or encoding is shared.
+    #[error("no common version or encoding")]
+    NothingShared,
+    /// An id was used twice, or too many were used.
+    #[error("request id {0} is not allowed")]
+    RequestId(u32),
+    /// The client does not read what it asked for.
+    #[error("the client does not read")]
+    Stalled,
+}
+
+type Wire<S> = Framed<S, LengthDelimitedCodec>;
+
+/// Speaks with one client until it leaves, breaks the rules, or the daemon stops.
+pub async fn serve<S>(stream: S, peer: Peer, broker: Arc<Broker>) -> Result<(), SessionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut wire = Framed::new(stream, codec(HELLO_MAX));
+    let encoding = greet(&mut wire).await?;
+    wire.codec_mut().set_max_frame_length(FRAME_MAX);
+
+    let (outgoing, mut to_send) = mpsc::channel(OUTGOING_MAX);
+    let caller = Arc::new(Caller { peer, broker: Arc::clone(&broker) });
+    let mut tasks: JoinSet<u32> = JoinSet::new();
+    let mut in_flight: HashMap<u32, CancellationToken> = HashMap::new();
+    let mut used: HashSet<u32> = HashSet::new();
+    loop {
+        tokio::select! {
+            incoming = wire.next(), if in_flight.len() < IN_FLIGHT_MAX => {
+                let Some(incoming) = incoming else { return Ok(()) };
+                let payload = incoming.map_err(too_large)?;
+                match frame::decode(&payload, encoding)? {
+                    ClientFrame::Cancel { id } => {
+                        if let Some(token) = in_flight.get(&id) {
+                            token.cancel();
+                        }
+                    }
+                    ClientFrame::Request { id, request } => {
+                        if used.len() >= IDS_MAX || !used.insert(id) {
+                            return Err(SessionError::RequestId(id));
+                        }
+                        let token = CancellationToken::new();
+                        in_flight.insert(id, token.clone());
+                        let replies = Replies { id, cancelled: token, outgoing: outgoing.clone() };
+                        let caller = Arc::clone(&caller);
+                        tasks.spawn(async move {
+                            answer(caller, request, replies).await;
+                            id
+                        });
+                    }
+                }
+                wipe(payload);
+            }
+            Some(frame) = to_send.recv() => send(&mut wire, &frame, encoding).await?,
+            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                // a panicked task has no id; its answer is missing, so the connection must not go on
+                let Ok(id) = done else { return Err(SessionError::Stalled) };
+                in_flight.remove(&id);
+            }
+            () = broker.shutdown.cancelled() => {
+                // requests in flight get the moment that the drain allows; they are told too
+                while !tasks.is_empty() {
+                    tokio::select! {
+                        Some(frame) = to_send.recv() => send(&mut wire, &frame, encoding).await?,
+                        _done = tasks.join_next() => {}
+                    }
+                }
+                while let Ok(frame) = to_send.try_recv() {
+                    send(&mut wire, &frame, encoding).await?;
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The client behind requests.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its process.
+    pub peer: Peer,
+    /// The daemon's state.
+    pub broker: Arc<Broker>,
+}
+
+/// Where a request's answer and events go.
+#[derive(Debug, Clone)]
+pub struct Replies {
+    id: u32,
+    /// Cancelled when the client gives the request up.
+    pub cancelled: CancellationToken,
+    outgoing: mpsc::Sender<ServerFrame>,
+}
+
+impl Replies {
+    /// Sends an event under the request's id; waits while the client is slow. False once it is
+    /// gone.
+    pub async fn event(&self, event: Event) -> bool {
+        self.outgoing.send(ServerFrame::Event { id: self.id, event }).await.is_ok()
+    }
+}
+
+async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
+    let result = if !rights::allowed_inside_run(&request) && caller.inside_run() {
+        Err(WireError::new(ErrorCode::RefusedInsideRun, "a program inside a run may not do this")
+            .hint("run the command outside of `authsome run`"))
+    } else {
+        handlers::handle(&caller, request, &replies).await
+    };
+    // a client that left does not want its answer
+    drop(replies.outgoing.send(ServerFrame::Answer { id: replies.id, result }).await);
+}
+
+impl Caller {
+    fn inside_run(&self) -> bool {
+        self.broker.run_of(self.peer.pid).is_some()
+    }
+}
+
+async fn greet<S>(wire: &mut Wire<S>) -> Result<Encoding, SessionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let first = tokio::time::timeout(GREETING_MAX, wire.next())
+        .await
+        .map_err(|_| SessionError::GreetingLate)?
+        .ok_or(FrameError::Closed)?
+        .map_err(too_large)?;
+    let theirs = Hello::from_bytes(&first)?;
+    let known = matches!(theirs.encoding, Encoding::BINCODE | Encoding::JSON);
+    let shared = Hello::ours(theirs.encoding).agree(&theirs).is_some() && known;
+    let ours = Hello::ours(if shared { theirs.encoding } else { Encoding::NONE });
+    write(wire, Bytes::from(ours.to_bytes())).await?;
+    if shared { Ok(theirs.encoding) } else { Err(SessionError::NothingShared) }
+}
+
+async fn send<S>(wire: &mut Wire<S>, message: &ServerFrame, encoding: Encoding) -> Result<(), SessionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let payload = match frame::encode(message, encoding) {
+        Ok(payload) => payload,
+        Err(error @ (FrameError::TooLarge { .. } | FrameError::Encode)) => {
+            // the client must get an answer all the same
+            let ServerFrame::Answer { id, .. } = message else { return Ok(()) };
+            let result = Err(WireError::new(ErrorCode::Internal, "the answer is too large").because(&error));
+            frame::encode(&ServerFrame::Answer { id: *id, result }, encoding)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // the payload's memory is wiped when the last piece of it has been written
+    write(wire, Bytes::from_owner(payload)).await
+}
+
+async fn write<S>(wire: &mut Wire<S>, bytes: Bytes) -> Result<(), SessionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match tokio::time::timeout(WRITE_MAX, wire.send(bytes)).await {
+        Ok(result) => result.map_err(|error| FrameError::Io(error).into()),
+        Err(_) => Err(SessionError::Stalled),
+    }
+}
+
+fn codec(max: usize) -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().big_endian().length_field_length(4).max_frame_length(max).new_codec()
+}
+
+fn too_large(error: io::Error) -> FrameError {
+    FrameError::Io(error)
+}
+
+/// A request may hold a secret.
+fn wipe(payload: bytes::BytesMut) {
+    let mut payload = payload;
+    zeroize::Zeroize::zeroize(&mut *payload);
+}

@@ -1,0 +1,274 @@
+//! One request: judged, stripped, filled, recorded, sent; its answer cleaned and streamed back.
+//!
+//! The same path serves requests inside a tunnel and absolute-form ones.
+//!
+//! Invariants:
+//! - F1 The names, path and method that are judged are the ones that are sent (threats D1, D5).
+//! - F2 The record is with the audit log before a credential leaves (design 3.6).
+//! - F3 Redirects go back to the child; the next hop is judged afresh (threat D11).
+//!
+//! On failure: the child gets JSON with a stable code; the credential has not left.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{HOST, UPGRADE};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::{AnswerBody, RequestBody, Tally};
+use super::link::{Busy, Link};
+use super::respond::{About, Refusal};
+use super::trail::{self, Subject};
+use super::{Credential, RouteCredential, inject, websocket};
+use crate::routing::{Decision, RefuseCode, RequestView, decide, overrides_method};
+
+/// Names a request may give: one `Host`, one authority. One more tells that there are too many.
+const NAMES_MAX: usize = 3;
+
+/// What was decided about a request, free of the route table.
+enum Verdict {
+    Inject(Arc<Credential>),
+    Pass,
+    Refuse(RefuseCode, Option<(Box<str>, Box<str>)>),
+}
+
+/// Answers `request`, which came over `link`.
+pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let busy = link.enter();
+    let started = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let websocket = websocket::Opening::of(&mut parts);
+    let (code, route) = match judge(link, &parts) {
+        Verdict::Inject(credential) => {
+            match send(busy, started, parts, body, Some(credential), websocket).await {
+                Ok(response) => return response,
+                Err(refusal) => return refusal.into_response(),
+            }
+        }
+        Verdict::Pass => match send(busy, started, parts, body, None, websocket).await {
+            Ok(response) => return response,
+            Err(refusal) => return refusal.into_response(),
+        },
+        Verdict::Refuse(code, route) => (code, route),
+    };
+    let about = About {
+        host: &link.host_text,
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        route: route
+            .as_ref()
+            .map(|(provider, connection)| (&**provider, &**connection)),
+    };
+    refused(link, &parts, code);
+    Refusal::new(code, about).into_response()
+}
+
+fn refused(link: &Link, parts: &Parts, code: RefuseCode) {
+    tracing::info!(run = %link.run.id, host = %link.host_text, reason = code.code(), "refused");
+    let subject = Subject {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+    };
+    trail::refuse(
+        link.state.audit.get(),
+        &link.run,
+        &link.host_text,
+        &subject,
+        code,
+    );
+}
+
+fn judge(link: &Link, parts: &Parts) -> Verdict {
+    let mut names: [&[u8]; NAMES_MAX] = [&[]; NAMES_MAX];
+    let mut count = 0;
+    let mut hosts = 0;
+    let given = parts.headers.get_all(HOST).iter().map(|value| {
+        hosts += 1;
+        value.as_bytes()
+    });
+    let authority = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    for name in given.chain(authority) {
+        let Some(place) = names.get_mut(count) else {
+            return Verdict::Refuse(RefuseCode::Malformed, None);
+        };
+        *place = name;
+        count += 1;
+    }
+    // RFC 9112, section 3.2: more than one `Host` is an error even if they agree
+    let asked_https = parts
+        .uri
+        .scheme()
+        .is_none_or(|scheme| *scheme == Scheme::HTTPS);
+    if hosts > 1 {
+        return Verdict::Refuse(RefuseCode::Malformed, None);
+    }
+    let view = RequestView {
+        dialled: &link.dialled,
+        sni: link.sni.as_deref(),
+        host_headers: names.get(..count).unwrap_or_default(),
+        scheme_https: link.scheme == Scheme::HTTPS && asked_https,
+        method: &parts.method,
+        path: parts.uri.path(),
+        method_override: overrides_method(&parts.headers),
+    };
+    let table = link.run.table.load();
+    match decide(&table, &view) {
+        Decision::Pass => Verdict::Pass,
+        Decision::Refuse(code) => Verdict::Refuse(code, None),
+        Decision::Inject(route) => {
+            let code = match &route.credential {
+                RouteCredential::Ready(credential) => {
+                    return Verdict::Inject(Arc::clone(credential));
+                }
+                RouteCredential::HostUnconfirmed => RefuseCode::HostUnconfirmed,
+                RouteCredential::LoginNeeded => RefuseCode::LoginNeeded,
+                RouteCredential::VaultLocked => RefuseCode::VaultLocked,
+            };
+            let names = (
+                route.provider.as_str().into(),
+                route.connection.as_str().into(),
+            );
+            Verdict::Refuse(code, Some(names))
+        }
+    }
+}
+
+async fn send(
+    busy: Busy,
+    started: Instant,
+    mut parts: Parts,
+    body: Incoming,
+    credential: Option<Arc<Credential>>,
+    websocket: Option<websocket::Opening>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let link = Arc::clone(&busy.0);
+    // the client's path: after the injection the query may hold the secret
+    let target = parts.uri.path_and_query().cloned();
+    let path = || target.as_ref().map_or("/", PathAndQuery::path);
+    let method = parts.method.clone();
+    let refuse = |code: RefuseCode| {
+        let route = credential
+            .as_ref()
+            .map(|credential| (credential.provider.as_str(), credential.connection.as_str()));
+        let about = About {
+            host: &link.host_text,
+            method: method.as_str(),
+            path: path(),
+            route,
+        };
+        Refusal::new(code, about)
+    };
+    inject::strip(&mut parts);
+    if let Some(opening) = &websocket {
+        opening.prepare(&mut parts).map_err(refuse)?;
+    } else if parts.headers.contains_key(UPGRADE) {
+        return Err(refuse(RefuseCode::UpgradeRefused));
+    }
+    if let Some(credential) = &credential {
+        inject::inject(&mut parts, &credential.filled).map_err(refuse)?;
+    }
+    let upstream = credential
+        .as_ref()
+        .map_or(&link.run.plain, |credential| &credential.upstream);
+    address(
+        &link,
+        &mut parts,
+        upstream.speaks_h2() && websocket.is_none(),
+    )
+    .ok_or_else(|| refuse(RefuseCode::Malformed))?;
+    let number = link.state.next_request();
+    let subject = Subject {
+        method: method.as_str(),
+        path: path(),
+    };
+    match &credential {
+        Some(credential) => {
+            trail::inject(&link, credential, number, &subject)
+                .await
+                .map_err(refuse)?;
+        }
+        None => trail::pass(&link, number, &subject),
+    }
+    let body = match &websocket {
+        Some(_) => RequestBody::Empty,
+        None => RequestBody::Streamed(body, credential.clone()),
+    };
+    let request = Request::from_parts(parts, body);
+    let answer = match &websocket {
+        None => upstream.send(request).await,
+        Some(_) => upstream.send_upgrade(request).await,
+    };
+    let mut tally = Tally {
+        busy,
+        request: Some(number),
+        started,
+        status: 0,
+        bytes: 0,
+    };
+    let mut response = answer.map_err(|error| {
+        tracing::info!(run = %link.run.id, host = %link.host_text, reason = error.code.code(),
+            "no answer from the upstream");
+        tally.status = error.code.status().as_u16();
+        refuse(error.code).because(&error.reason)
+    })?;
+    tally.status = response.status().as_u16();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(opening) = websocket else {
+            return Err(refuse(RefuseCode::UpgradeRefused));
+        };
+        let upstream = hyper::upgrade::on(&mut response);
+        return Ok(opening.accepted(response, upstream, tally));
+    }
+    if websocket.is_some_and(|opening| opening.would_open(response.status())) {
+        return Err(refuse(RefuseCode::UpgradeRefused));
+    }
+    let (mut parts, body) = response.into_parts();
+    inject::clean_response(&mut parts);
+    // whatever the upstream spoke, the child is answered in its own version
+    parts.version = Version::HTTP_11;
+    Ok(Response::from_parts(
+        parts,
+        AnswerBody::streamed(body, tally),
+    ))
+}
+
+/// Points the request at what was dialled, in the one spelling that was judged.
+fn address(link: &Link, parts: &mut Parts, h2: bool) -> Option<()> {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(link.scheme.clone());
+    uri.authority = Some(link.authority.clone());
+    uri.path_and_query = match std::mem::take(&mut parts.uri).into_parts().path_and_query {
+        Some(target) => Some(target),
+        None => Some(PathAndQuery::from_static("/")),
+    };
+    parts.uri = Uri::from_parts(uri).ok()?;
+    if h2 {
+        // `:authority` says it; RFC 9113, section 8.3.1 wants no second name beside it
+        parts.headers.remove(HOST);
+    } else {
+        parts.headers.insert(HOST, link.host_header.clone());
+    }
+    parts.version = Version::HTTP_11;
+    // the child's own upgrade must not reach the client's side of the exchange
+    parts.extensions.remove::<OnUpgrade>();
+    if parts.method == Method::CONNECT {
+        return None;
+    }
+    if link.scheme == Scheme::HTTP
+        && let Some(proxy) = &link.run.plain.settings().proxy
+        && let Some(authorization) = &proxy.authorization
+    {
+        // plain HTTP goes to the upstream proxy in absolute form, with its password
+        parts
+            .headers
+            .insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
+    }
+    Some(())
+}

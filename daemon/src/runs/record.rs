@@ -1,0 +1,92 @@
+//! What of a run survives a restart of the daemon: `runs/<id>/run.json`.
+//!
+//! It holds no secret: the run's token and its CA key are derived from the install secret and the
+//! run's id. The record and the CA certificate beside it are enough to serve the run's process
+//! again, on the same port, with the same token and CA.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use authsome_proto::{ProviderName, RunId};
+use serde::{Deserialize, Serialize};
+
+use super::spec::RunSpec;
+use crate::files;
+use crate::sys::pidfd::Identity;
+
+/// The record's layout; one of a later daemon is left alone.
+const VERSION: u32 = 1;
+
+/// A run as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The layout.
+    pub v: u32,
+    /// The run.
+    pub id: RunId,
+    /// The run that it is inside of.
+    pub outer: Option<RunId>,
+    /// Its first process.
+    pub process: Identity,
+    /// The command's file name.
+    pub program: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// What it may use.
+    pub spec: RunSpec,
+    /// Host patterns that its CA may sign for: later definitions need a new run.
+    pub names: Vec<String>,
+    /// Providers that had a connection in this run: refused, not passed, once they lose it.
+    pub had: BTreeSet<ProviderName>,
+    /// The proxy's port that its process was told.
+    pub proxy_port: u16,
+    /// The run's own port, for clients that cannot send a token.
+    pub direct_port: Option<u16>,
+}
+
+impl RunRecord {
+    /// The layout that this build writes.
+    pub const VERSION: u32 = VERSION;
+
+    /// Writes the record into the run's folder.
+    pub fn save(&self, runs: &Path) -> Result<(), files::WriteError> {
+        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        files::write_atomic(&self.dir(runs).join("run.json"), &text)
+    }
+
+    /// The run's folder.
+    pub fn dir(&self, runs: &Path) -> PathBuf {
+        dir(runs, &self.id)
+    }
+}
+
+/// The folder of run `id`.
+pub fn dir(runs: &Path, id: &RunId) -> PathBuf {
+    runs.join(id.as_str())
+}
+
+/// All records under `runs`, oldest first, and the folders that hold none that can be used.
+pub fn load_all(runs: &Path) -> io::Result<(Vec<RunRecord>, Vec<PathBuf>)> {
+    let mut records = Vec::new();
+    let mut useless = Vec::new();
+    let entries = match fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((records, useless)),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let record = fs::read(path.join("run.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<RunRecord>(&bytes).ok())
+            .filter(|record| record.v == VERSION && record.dir(runs) == path);
+        match record {
+            Some(record) => records.push(record),
+            None => useless.push(path),
+        }
+    }
+    records.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+    Ok((records, useless))
+}
