@@ -125,13 +125,21 @@ impl Broker {
     pub async fn audit(&self) -> Result<&Audit, WireError> {
         self.audit
             .get_or_try_init(|| async {
-                let secret = self.vault.install_secret().await.map_err(|e| e.explain("open the vault"))?;
+                let secret = self
+                    .vault
+                    .install_secret()
+                    .await
+                    .map_err(|e| e.explain("open the vault"))?;
                 let dir = self.places.home.join("audit");
-                let audit = Audit::open(&dir, &AuditKey::derive((*secret).as_ref())).map_err(|error| {
-                    WireError::new(ErrorCode::AuditFailed, "cannot open the audit log")
-                        .because(&error)
-                        .hint(format!("check that `{}` is a folder of yours and not full", dir.display()))
-                })?;
+                let audit =
+                    Audit::open(&dir, &AuditKey::derive((*secret).as_ref())).map_err(|error| {
+                        WireError::new(ErrorCode::AuditFailed, "cannot open the audit log")
+                            .because(&error)
+                            .hint(format!(
+                                "check that `{}` is a folder of yours and not full",
+                                dir.display()
+                            ))
+                    })?;
                 self.forward_audit(&audit);
                 // set once: this is the only place that opens it
                 drop(self.proxy.audit.set(audit.clone()));
@@ -152,7 +160,9 @@ impl Broker {
                     () = stop.cancelled() => return,
                 };
                 let event = match line {
-                    Ok(line) => Event::Audit { line: line.to_string() },
+                    Ok(line) => Event::Audit {
+                        line: line.to_string(),
+                    },
                     Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed { count },
                     Err(broadcast::error::RecvError::Closed) => return,
                 };
@@ -168,7 +178,10 @@ impl Broker {
         if let Some(entry) = catalogue.find(provider.as_str()) {
             return Ok(entry.clone());
         }
-        let error = WireError::new(ErrorCode::UnknownProvider, format!("no provider named `{provider}`"));
+        let error = WireError::new(
+            ErrorCode::UnknownProvider,
+            format!("no provider named `{provider}`"),
+        );
         let all = "`authsome list --all` lists them all";
         Err(match catalogue.suggest(provider.as_str()) {
             Some(meant) => error.hint(format!("did you mean `{meant}`? {all}")),
@@ -202,7 +215,9 @@ impl Broker {
 
 /// The time as it is stored and sent: RFC 3339 in UTC, whole seconds.
 pub fn now() -> String {
-    jiff::Timestamp::now().round(jiff::Unit::Second).map_or_else(|_| String::new(), |t| t.to_string())
+    jiff::Timestamp::now()
+        .round(jiff::Unit::Second)
+        .map_or_else(|_| String::new(), |t| t.to_string())
 }
 
 /// A point in time as it is stored and sent.

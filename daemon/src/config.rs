@@ -92,7 +92,10 @@ impl Config {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(LoadConfigError::Read { path: path.into(), source }),
+            Err(source) => Err(LoadConfigError::Read {
+                path: path.into(),
+                source,
+            }),
         }
     }
 
@@ -114,11 +117,13 @@ impl Config {
         };
         let mut resolve = HashMap::new();
         for (name, address) in &file.upstream.resolve {
-            let authority = Authority::parse(name, None).map_err(|error| {
-                bad(name, format!("`{name}` is not a host and port: {error}"))
-            })?;
+            let authority = Authority::parse(name, None)
+                .map_err(|error| bad(name, format!("`{name}` is not a host and port: {error}")))?;
             let address = address.parse().map_err(|_| {
-                bad(name, format!("`{address}` is not an address and port like `127.0.0.1:8443`"))
+                bad(
+                    name,
+                    format!("`{address}` is not an address and port like `127.0.0.1:8443`"),
+                )
             })?;
             resolve.insert(authority.to_string(), address);
         }
@@ -182,7 +187,10 @@ struct ProxyTable {
 
 impl Default for ProxyTable {
     fn default() -> Self {
-        Self { unmatched: Unmatched::Tunnel, upstream_proxy: String::new() }
+        Self {
+            unmatched: Unmatched::Tunnel,
+            upstream_proxy: String::new(),
+        }
     }
 }
 
@@ -201,8 +209,22 @@ struct LoginTable {
 
 /// Every table and key there is, for suggestions.
 const KNOWN: &[&str] = &[
-    "vault", "proxy", "upstream", "login", "store", "passphrase", "unmatched", "upstream_proxy",
-    "extra_ca", "resolve", "port", "auto", "keyring", "file", "tunnel", "deny",
+    "vault",
+    "proxy",
+    "upstream",
+    "login",
+    "store",
+    "passphrase",
+    "unmatched",
+    "upstream_proxy",
+    "extra_ca",
+    "resolve",
+    "port",
+    "auto",
+    "keyring",
+    "file",
+    "tunnel",
+    "deny",
 ];
 
 fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError {
@@ -210,7 +232,10 @@ fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError 
         1 + text.get(..span.start).unwrap_or(text).matches('\n').count()
     });
     let message = error.message();
-    let named = message.split('`').nth(1).filter(|_| message.starts_with("unknown"));
+    let named = message
+        .split('`')
+        .nth(1)
+        .filter(|_| message.starts_with("unknown"));
     let (message, hint) = match named {
         Some(name) => {
             let section = section_at(text, line);
@@ -232,7 +257,12 @@ fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError 
         }
         None => (message.trim().replace('\n', ", "), None),
     };
-    LoadConfigError::Content { path: path.into(), line, message, hint }
+    LoadConfigError::Content {
+        path: path.into(),
+        line,
+        message,
+        hint,
+    }
 }
 
 /// ` in [table]` for the table that a line belongs to.
@@ -246,7 +276,9 @@ fn section_at(text: &str, line: usize) -> String {
 }
 
 fn line_of(text: &str, key: &str) -> usize {
-    text.lines().position(|line| line.contains(key)).map_or(1, |at| at + 1)
+    text.lines()
+        .position(|line| line.contains(key))
+        .map_or(1, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -281,16 +313,25 @@ mod tests {
         assert_eq!(config.unmatched, Unmatched::Deny);
         assert_eq!(config.store, StoreChoice::File);
         assert_eq!(config.login_port, 7000);
-        assert_eq!(config.resolve["api.intercom.io:443"], "127.0.0.1:8443".parse().unwrap());
+        assert_eq!(
+            config.resolve["api.intercom.io:443"],
+            "127.0.0.1:8443".parse().unwrap()
+        );
     }
 
     #[test]
     fn an_unknown_key_names_file_line_table_and_what_was_meant() {
         let error = parse("[vault]\nstore = \"auto\"\n[proxy]\nunmached = \"deny\"\n").unwrap_err();
-        assert_eq!(error.to_string(), "`config.toml`, line 4: unknown key `unmached` in `[proxy]`");
+        assert_eq!(
+            error.to_string(),
+            "`config.toml`, line 4: unknown key `unmached` in `[proxy]`"
+        );
         assert_eq!(error.hint().as_deref(), Some("did you mean `unmatched`?"));
         let error = parse("[vault]\nstore = \"keyrin\"\n").unwrap_err();
-        assert_eq!(error.to_string(), "`config.toml`, line 2: unknown value `keyrin` in `[vault]`");
+        assert_eq!(
+            error.to_string(),
+            "`config.toml`, line 2: unknown value `keyrin` in `[vault]`"
+        );
         assert_eq!(error.hint().as_deref(), Some("did you mean `keyring`?"));
     }
 

@@ -121,7 +121,13 @@ pub fn prepare(places: Places) -> Result<Prepared, StartError> {
     let (connections, fallback) =
         Connections::open(&places.home).map_err(StartError::Connections)?;
     let warnings = fallback.iter().map(ToString::to_string).collect();
-    Ok(Prepared { places, lock, config, connections, warnings })
+    Ok(Prepared {
+        places,
+        lock,
+        config,
+        connections,
+        warnings,
+    })
 }
 
 /// Serves the home until told to stop; calls `ready` once clients can connect.
@@ -132,7 +138,10 @@ pub fn serve(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError>
         .thread_name("authsomed")
         .enable_all()
         .build()
-        .map_err(|source| StartError::System { doing: "start the runtime", source })?;
+        .map_err(|source| StartError::System {
+            doing: "start the runtime",
+            source,
+        })?;
     let result = runtime.block_on(live(prepared, ready));
     // a hung keyring call must not keep us (its thread is not the runtime's), nor a slow look-up
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -141,24 +150,44 @@ pub fn serve(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError>
 
 async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError> {
     let system = |doing| move |source| StartError::System { doing, source };
-    let Prepared { places, mut lock, config, connections, mut warnings } = prepared;
+    let Prepared {
+        places,
+        mut lock,
+        config,
+        connections,
+        mut warnings,
+    } = prepared;
     let mut signals = signal_hook_tokio::Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(system("handle signals"))?;
     let path = places.socket();
     let socket = listen::bind(&path).map_err(system("bind the control socket"))?;
     let shutdown = CancellationToken::new();
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
 
-    let broker =
-        Broker::new(places, config, connections, std::mem::take(&mut warnings), shutdown.clone());
+    let broker = Broker::new(
+        places,
+        config,
+        connections,
+        std::mem::take(&mut warnings),
+        shutdown.clone(),
+    );
     for warning in broker.resume_runs().await {
         tracing::warn!("{warning}");
     }
     broker.watch_files();
     let sessions = TaskTracker::new();
-    let accepting = tokio::spawn(listen::accept(socket, Arc::clone(&broker), sessions.clone()));
-    lock.announce(&LockNote { pid: std::process::id(), socket: path.clone() })
-        .map_err(system("write the lock file"))?;
+    let accepting = tokio::spawn(listen::accept(
+        socket,
+        Arc::clone(&broker),
+        sessions.clone(),
+    ));
+    lock.announce(&LockNote {
+        pid: std::process::id(),
+        socket: path.clone(),
+    })
+    .map_err(system("write the lock file"))?;
     tracing::info!(socket = %path.display(), version = env!("CARGO_PKG_VERSION"), "listening");
     ready();
 

@@ -28,7 +28,10 @@ pub fn run_token(install_secret: &LockedBytes, run: &RunId) -> LockedBytes {
 fn derive(secret: &LockedBytes, what: &[u8], which: &str) -> zeroize::Zeroizing<[u8; 32]> {
     let mut out = zeroize::Zeroizing::new([0; 32]);
     let hkdf = Hkdf::<Sha256>::new(None, secret.as_ref());
-    #[expect(clippy::expect_used, reason = "32 bytes are far below the limit of 255 hashes")]
+    #[expect(
+        clippy::expect_used,
+        reason = "32 bytes are far below the limit of 255 hashes"
+    )]
     hkdf.expand_multi_info(&[what, b"\0", which.as_bytes()], &mut *out)
         .expect("HKDF gives 32 bytes");
     out

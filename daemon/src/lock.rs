@@ -36,7 +36,10 @@ pub enum LockError {
 impl HomeLock {
     /// Takes the lock without waiting.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let failed = |source| LockError::File { path: path.into(), source };
+        let failed = |source| LockError::File {
+            path: path.into(),
+            source,
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -82,7 +85,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("daemon.lock");
         let mut first = HomeLock::take(&path).unwrap();
-        let note = LockNote { pid: 7, socket: "/x/control.sock".into() };
+        let note = LockNote {
+            pid: 7,
+            socket: "/x/control.sock".into(),
+        };
         first.announce(&note).unwrap();
         match HomeLock::take(&path) {
             Err(LockError::Held(Some(held))) => assert_eq!(held, note),

@@ -2,8 +2,11 @@
 //!
 //! Each file wraps one facility behind a safe function or type and says why its `unsafe` is sound.
 
-#[expect(unsafe_code, reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper")]
-pub mod pidfd;
 pub mod harden;
 pub mod locked;
+#[expect(
+    unsafe_code,
+    reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper"
+)]
+pub mod pidfd;
 pub mod sock_diag;

@@ -85,7 +85,9 @@ pub struct VaultStatus {
 impl VaultStatus {
     /// The store in use, or the one that would be, as people read it.
     pub fn store_name(&self) -> String {
-        self.recorded.or(self.in_use).map_or_else(|| self.configured.to_string(), |it| it.to_string())
+        self.recorded
+            .or(self.in_use)
+            .map_or_else(|| self.configured.to_string(), |it| it.to_string())
     }
 
     /// Whether a person has to unlock the store first.

@@ -33,7 +33,9 @@ pub(super) struct Loaded {
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded").field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("Loaded")
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,8 +62,13 @@ impl Credentials {
         if let Some(found) = self.loaded().get(&key) {
             return Ok(Some(Arc::clone(found)));
         }
-        let item = ItemKey::Connection { provider: key.0.clone(), connection: key.1.clone() };
-        let Some(item) = vault.get(&item).await? else { return Ok(None) };
+        let item = ItemKey::Connection {
+            provider: key.0.clone(),
+            connection: key.1.clone(),
+        };
+        let Some(item) = vault.get(&item).await? else {
+            return Ok(None);
+        };
         let loaded = Arc::new(Loaded {
             secret: item.secret,
             hosts: item.hosts,
@@ -74,7 +81,8 @@ impl Credentials {
     /// Forgets a replaced or deleted credential; its memory is wiped when the last request that
     /// uses it is over.
     pub(super) fn forget(&self, provider: &ProviderName, connection: &ConnectionName) {
-        self.loaded().remove(&(provider.clone(), connection.clone()));
+        self.loaded()
+            .remove(&(provider.clone(), connection.clone()));
     }
 
     /// Forgets all, so that settings of the upstream side take effect.
@@ -100,13 +108,12 @@ impl Loaded {
         if let Some((_, credential)) = filled.iter().find(|(of, _)| of == slot) {
             return Some(Arc::clone(credential));
         }
-        let credential =
-            Arc::new(Credential {
-                filled: slot.fill(&self.secret).ok()?,
-                upstream: upstream(),
-                provider: provider.clone(),
-                connection: connection.clone(),
-            });
+        let credential = Arc::new(Credential {
+            filled: slot.fill(&self.secret).ok()?,
+            upstream: upstream(),
+            provider: provider.clone(),
+            connection: connection.clone(),
+        });
         filled.push((slot.clone(), Arc::clone(&credential)));
         Some(credential)
     }

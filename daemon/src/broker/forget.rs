@@ -20,7 +20,8 @@ impl Broker {
     ) -> Result<Forgotten, WireError> {
         let _changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
-        self.forget(provider, vec![record], audit::Event::Logout).await
+        self.forget(provider, vec![record], audit::Event::Logout)
+            .await
     }
 
     /// Deletes one connection's credential here. Key providers have no endpoint that revokes.
@@ -31,13 +32,17 @@ impl Broker {
     ) -> Result<Forgotten, WireError> {
         let _changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
-        let mut forgotten = self.forget(provider, vec![record], audit::Event::Revoke).await?;
+        let mut forgotten = self
+            .forget(provider, vec![record], audit::Event::Revoke)
+            .await?;
         let url = self
             .definition(provider)
             .ok()
             .and_then(|entry| entry.definition.key_urls.first().cloned());
         forgotten.revocation = Some(match url {
-            Some(url) => format!("the provider offers no way to revoke a key from here; delete it at {url}"),
+            Some(url) => {
+                format!("the provider offers no way to revoke a key from here; delete it at {url}")
+            }
             None => "the provider offers no way to revoke a key from here; delete it there".into(),
         });
         Ok(forgotten)
@@ -52,10 +57,13 @@ impl Broker {
             .into_iter()
             .filter(|record| record.provider == *provider)
             .collect();
-        let file = self.definition(provider).ok().and_then(|entry| match entry.source {
-            Source::Custom { path } => Some(path),
-            Source::Bundled => None,
-        });
+        let file = self
+            .definition(provider)
+            .ok()
+            .and_then(|entry| match entry.source {
+                Source::Custom { path } => Some(path),
+                Source::Bundled => None,
+            });
         if records.is_empty() && file.is_none() {
             self.definition(provider)?;
             return Err(WireError::new(
@@ -87,15 +95,19 @@ impl Broker {
             record.provider = Some(provider.clone());
             record.connection = Some(connection.clone());
             self.audit_first(record).await?;
-            let key =
-                ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
+            let key = ItemKey::Connection {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            };
             self.vault
                 .delete(&key)
                 .await
                 .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
             self.connections
                 .remove(provider, &connection)
-                .map_err(|error| storage(&format!("forget the connection of `{provider}`"), &error))?;
+                .map_err(|error| {
+                    storage(&format!("forget the connection of `{provider}`"), &error)
+                })?;
             self.credentials.forget(provider, &connection);
             self.tell(Event::ConnectionChanged {
                 provider: provider.clone(),
@@ -170,7 +182,8 @@ impl Broker {
                 .list()
                 .into_iter()
                 .filter(|record| {
-                    self.connections.default_of(&record.provider).as_ref() == Some(&record.connection)
+                    self.connections.default_of(&record.provider).as_ref()
+                        == Some(&record.connection)
                 })
                 .collect(),
         };
@@ -181,8 +194,9 @@ impl Broker {
             line.connection = Some(record.connection.clone());
             self.audit_first(line).await?;
             let revealed = self.stored(&record).await?;
-            let variables =
-                self.definition(&record.provider).map(|entry| entry.definition.variables());
+            let variables = self
+                .definition(&record.provider)
+                .map(|entry| entry.definition.variables());
             for variable in variables.unwrap_or_default() {
                 exported.push(Exported {
                     provider: record.provider.clone(),
@@ -196,9 +210,15 @@ impl Broker {
     }
 
     async fn stored(&self, record: &ConnectionRecord) -> Result<Revealed, WireError> {
-        let ConnectionRecord { provider, connection, .. } = record;
-        let key =
-            ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
+        let ConnectionRecord {
+            provider,
+            connection,
+            ..
+        } = record;
+        let key = ItemKey::Connection {
+            provider: provider.clone(),
+            connection: connection.clone(),
+        };
         let item = self
             .vault
             .get(&key)
@@ -214,7 +234,9 @@ impl Broker {
                 ErrorCode::LoginNeeded,
                 format!("the vault no longer has the key of `{provider}` ({connection})"),
             )
-            .hint(format!("log in again with `authsome login {provider} --connection {connection} --force`"))),
+            .hint(format!(
+                "log in again with `authsome login {provider} --connection {connection} --force`"
+            ))),
         }
     }
 
@@ -230,20 +252,29 @@ impl Broker {
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         let (definition, problems) = providers::parse_definition(text, path, stem);
         let Some(definition) = definition else {
-            let mut error =
-                WireError::new(ErrorCode::BadDefinition, format!("`{file}` is not a usable definition"));
+            let mut error = WireError::new(
+                ErrorCode::BadDefinition,
+                format!("`{file}` is not a usable definition"),
+            );
             error.causes = problems.iter().map(ToString::to_string).collect();
             return Err(error.hint("`authsome inspect intercom` shows a complete definition"));
         };
         let name = &definition.name;
-        let target = self.places.home.join("providers").join(format!("{name}.json"));
+        let target = self
+            .places
+            .home
+            .join("providers")
+            .join(format!("{name}.json"));
         // a definition that stands in its own place already is confirmed, not replaced
         let in_place = path == target;
         let replaced = !in_place && target.exists();
         if replaced && !force && std::fs::metadata(&target).is_ok_and(|meta| meta.len() > 0) {
             return Err(WireError::new(
                 ErrorCode::AlreadyConnected,
-                format!("`{name}` has a custom definition already (`{}`)", target.display()),
+                format!(
+                    "`{name}` has a custom definition already (`{}`)",
+                    target.display()
+                ),
             )
             .hint("replace it with `--force`"));
         }
@@ -282,14 +313,23 @@ impl Broker {
                 connection: record.connection.clone(),
             };
             let doing = format!("confirm the hosts of `{provider}`");
-            let item = self.vault.get(&key).await.map_err(|error| error.explain(&doing))?;
+            let item = self
+                .vault
+                .get(&key)
+                .await
+                .map_err(|error| error.explain(&doing))?;
             let Some(mut item) = item else { continue };
             item.hosts = hosts.to_vec();
-            self.vault.put(&key, item).await.map_err(|error| error.explain(&doing))?;
+            self.vault
+                .put(&key, item)
+                .await
+                .map_err(|error| error.explain(&doing))?;
             self.credentials.forget(provider, &record.connection);
             record.hosts = hosts.to_vec();
             confirmed.push(record.connection.clone());
-            self.connections.insert(record).map_err(|error| storage(&doing, &error))?;
+            self.connections
+                .insert(record)
+                .map_err(|error| storage(&doing, &error))?;
         }
         Ok(confirmed)
     }

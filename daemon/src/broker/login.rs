@@ -70,8 +70,11 @@ impl Logins {
 
     fn find(&self, id: &LoginId) -> Result<Arc<Session>, WireError> {
         self.lock().get(id).cloned().ok_or_else(|| {
-            WireError::new(ErrorCode::LoginExpired, format!("no login `{id}` is waiting"))
-                .hint("it is done, was cancelled, or ran out of time; start it again")
+            WireError::new(
+                ErrorCode::LoginExpired,
+                format!("no login `{id}` is waiting"),
+            )
+            .hint("it is done, was cancelled, or ran out of time; start it again")
         })
     }
 }
@@ -99,7 +102,10 @@ impl Broker {
         };
         self.refuse_overwrite(&definition, &connection, request.force)?;
         // a vault that is shut is said before a person types a key
-        self.vault.install_secret().await.map_err(|error| error.explain("open the vault"))?;
+        self.vault
+            .install_secret()
+            .await
+            .map_err(|error| error.explain("open the vault"))?;
 
         let id: LoginId = random_id();
         let session = Arc::new(Session {
@@ -124,7 +130,12 @@ impl Broker {
         let (send, submissions) = mpsc::channel(1);
         let offered = match request.via {
             LoginVia::Submit => None,
-            LoginVia::Form => match self.pages.load().offer(id.clone(), form(&session), send).await {
+            LoginVia::Form => match self
+                .pages
+                .load()
+                .offer(id.clone(), form(&session), send)
+                .await
+            {
                 Ok(offered) => Some(offered),
                 Err(error) => {
                     self.logins.lock().remove(&id);
@@ -135,8 +146,9 @@ impl Broker {
         let broker = Arc::clone(self);
         let (watched, watched_id) = (Arc::clone(&session), id.clone());
         tokio::spawn(async move { broker.attend(&watched_id, &watched, submissions).await });
-        let (url, moved_from) =
-            offered.map_or((None, None), |offered| (Some(offered.url), offered.moved_from));
+        let (url, moved_from) = offered.map_or((None, None), |offered| {
+            (Some(offered.url), offered.moved_from)
+        });
         Ok(LoginStarted {
             login: id,
             display_name: definition.display_name.clone(),
@@ -184,8 +196,11 @@ impl Broker {
         let mut state = session.state.subscribe();
         let give_up = |code, what: &str| {
             let provider = &session.definition.name;
-            session.end(Err(WireError::new(code, format!("the login for `{provider}` {what}"))
-                .hint(format!("start again with `authsome login {provider}`"))));
+            session.end(Err(WireError::new(
+                code,
+                format!("the login for `{provider}` {what}"),
+            )
+            .hint(format!("start again with `authsome login {provider}`"))));
         };
         loop {
             tokio::select! {
@@ -244,7 +259,11 @@ impl Broker {
 
     /// Checks and stores a secret.
     async fn store(&self, session: &Session, secret: Secret) -> Result<LoggedIn, WireError> {
-        let Session { definition, connection, .. } = session;
+        let Session {
+            definition,
+            connection,
+            ..
+        } = session;
         let provider = &definition.name;
         check(definition, &secret)?;
         let _changing = self.changing.lock().await;
@@ -260,9 +279,15 @@ impl Broker {
         record.connection = Some(connection.clone());
         self.audit_first(record).await?;
 
-        let key =
-            ItemKey::Connection { provider: provider.clone(), connection: connection.clone() };
-        let item = StoredItem { secret, hosts: definition.hosts(), stored_at: now() };
+        let key = ItemKey::Connection {
+            provider: provider.clone(),
+            connection: connection.clone(),
+        };
+        let item = StoredItem {
+            secret,
+            hosts: definition.hosts(),
+            stored_at: now(),
+        };
         self.vault
             .put(&key, item)
             .await
@@ -271,7 +296,9 @@ impl Broker {
             provider: provider.clone(),
             connection: connection.clone(),
             state: ConnectionState::Connected,
-            created_at: existing.as_ref().map_or_else(now, |old| old.created_at.clone()),
+            created_at: existing
+                .as_ref()
+                .map_or_else(now, |old| old.created_at.clone()),
             rotated_at: existing.as_ref().map(|_| now()),
             last_used: existing.as_ref().and_then(|old| old.last_used.clone()),
             hosts: definition.hosts(),
@@ -303,7 +330,12 @@ impl Broker {
 /// Returns once the login is over.
 async fn ended(state: &mut watch::Receiver<LoginState>) {
     // the sender lives in the session, which its attendant holds: an error is the end too
-    drop(state.wait_for(|state| matches!(state, LoginState::Ended(_))).await.is_ok());
+    drop(
+        state
+            .wait_for(|state| matches!(state, LoginState::Ended(_)))
+            .await
+            .is_ok(),
+    );
 }
 
 impl Session {
@@ -319,7 +351,9 @@ impl LoginState {
             Self::Waiting => Some(LoginStage::Waiting {
                 seconds_left: deadline.saturating_duration_since(Instant::now()).as_secs(),
             }),
-            Self::Rejected(reason) => Some(LoginStage::Rejected { reason: reason.clone() }),
+            Self::Rejected(reason) => Some(LoginStage::Rejected {
+                reason: reason.clone(),
+            }),
             Self::Storing => Some(LoginStage::Storing),
             Self::Ended(_) => None,
         }
@@ -330,17 +364,29 @@ impl LoginState {
 fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
     let provider = &definition.name;
     let hint = || {
-        definition.key_hint.clone().unwrap_or_else(|| "copy it once more from where it is shown".into())
+        definition
+            .key_hint
+            .clone()
+            .unwrap_or_else(|| "copy it once more from where it is shown".into())
     };
     let bad = |what: String| WireError::new(ErrorCode::InvalidSecret, what).hint(hint());
     if secret.is_empty() {
         return Err(bad(format!("the key for `{provider}` is empty")));
     }
     if secret.len() > SECRET_MAX {
-        return Err(bad(format!("the key for `{provider}` is longer than {SECRET_MAX} bytes")));
+        return Err(bad(format!(
+            "the key for `{provider}` is longer than {SECRET_MAX} bytes"
+        )));
     }
-    if definition.key_pattern.as_ref().is_some_and(|pattern| !pattern.matches(secret.expose())) {
-        return Err(bad(format!("that does not look like a key for {}", definition.display_name)));
+    if definition
+        .key_pattern
+        .as_ref()
+        .is_some_and(|pattern| !pattern.matches(secret.expose()))
+    {
+        return Err(bad(format!(
+            "that does not look like a key for {}",
+            definition.display_name
+        )));
     }
     for rule in &definition.routes {
         if let Err(error) = rule.slot.fill(secret) {
@@ -360,12 +406,11 @@ fn form(session: &Session) -> LoginForm {
         hosts: definition.hosts(),
         key_urls: definition.key_urls.clone(),
         hint: definition.key_hint.clone(),
-        pattern: definition
-            .key_pattern
-            .clone()
-            .map(|pattern| -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+        pattern: definition.key_pattern.clone().map(
+            |pattern| -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
                 Arc::new(move |text| pattern.matches(text))
-            }),
+            },
+        ),
         rotate: session.force,
     }
 }

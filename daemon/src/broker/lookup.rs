@@ -16,11 +16,19 @@ pub(super) fn audit_failed(error: &AuditError) -> WireError {
 impl Broker {
     /// Records what is about to happen and returns once that is on the disk (B1).
     pub(super) async fn audit_first(&self, record: Record) -> Result<(), WireError> {
-        self.audit().await?.record_durable(record).await.map_err(|error| audit_failed(&error))
+        self.audit()
+            .await?
+            .record_durable(record)
+            .await
+            .map_err(|error| audit_failed(&error))
     }
 
     /// The error for a connection that does not exist.
-    pub fn unknown_connection(&self, provider: &ProviderName, connection: &ConnectionName) -> WireError {
+    pub fn unknown_connection(
+        &self,
+        provider: &ProviderName,
+        connection: &ConnectionName,
+    ) -> WireError {
         let error = WireError::new(
             ErrorCode::UnknownConnection,
             format!("`{provider}` has no connection named `{connection}`"),
@@ -33,7 +41,9 @@ impl Broker {
             .map(|record| format!("`{}`", record.connection))
             .collect();
         if names.is_empty() {
-            error.hint(format!("log in with `authsome login {provider} --connection {connection}`"))
+            error.hint(format!(
+                "log in with `authsome login {provider} --connection {connection}`"
+            ))
         } else {
             error.hint(format!("it has {}", names.join(", ")))
         }
@@ -51,8 +61,10 @@ impl Broker {
                 .find(provider, &name)
                 .ok_or_else(|| self.unknown_connection(provider, &name));
         }
-        if let Some(record) =
-            self.connections.default_of(provider).and_then(|name| self.connections.find(provider, &name))
+        if let Some(record) = self
+            .connections
+            .default_of(provider)
+            .and_then(|name| self.connections.find(provider, &name))
         {
             return Ok(record);
         }
@@ -88,7 +100,10 @@ impl Broker {
         self: &std::sync::Arc<Self>,
         passphrase: authsome_proto::Secret,
     ) -> Result<(), WireError> {
-        self.vault.unlock(passphrase).await.map_err(|error| error.explain("open the vault"))?;
+        self.vault
+            .unlock(passphrase)
+            .await
+            .map_err(|error| error.explain("open the vault"))?;
         let _changing = self.changing.lock().await;
         self.refresh_runs().await;
         Ok(())

@@ -43,7 +43,10 @@ impl Broker {
         let now = Watched::now(&self.places.home);
         let (definitions, config) = {
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            (watched.definitions != now.definitions, watched.config != now.config)
+            (
+                watched.definitions != now.definitions,
+                watched.config != now.config,
+            )
         };
         if !definitions && !config {
             return;
@@ -60,7 +63,11 @@ impl Broker {
 
     /// What is wrong with the configuration on disk, if it is not the one in force.
     pub fn config_problem(&self) -> Option<String> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .problem
+            .clone()
     }
 
     pub(super) fn reload_definitions(&self) {
@@ -71,7 +78,10 @@ impl Broker {
             tracing::warn!(%problem, "definition");
         }
         self.catalogue.store(Arc::new(catalogue));
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).definitions = signature;
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .definitions = signature;
     }
 
     fn reload_config(&self, stamp: Option<(SystemTime, u64)>) {

@@ -14,9 +14,9 @@ use super::Broker;
 use crate::keys;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
+use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
 use crate::runs::watch::Watched;
-use crate::runs::port;
 
 /// How long to wait between two tries while the vault is shut. Shorter would only ask a locked
 /// keyring more often; longer would keep a running child waiting after the unlock.
@@ -46,7 +46,11 @@ impl Broker {
         }
         let mut survivors = Vec::new();
         for record in records {
-            match record.process.open().and_then(|fd| fd.map(Watched::new).transpose()) {
+            match record
+                .process
+                .open()
+                .and_then(|fd| fd.map(Watched::new).transpose())
+            {
                 Ok(Some(process)) => survivors.push(Survivor { record, process }),
                 Ok(None) => remove(&record.dir(&dir)),
                 Err(error) => {
@@ -73,7 +77,12 @@ impl Broker {
         };
         let directs: Vec<Option<TcpListener>> = survivors
             .iter()
-            .map(|survivor| survivor.record.direct_port.and_then(|port| port::bind(port).ok()))
+            .map(|survivor| {
+                survivor
+                    .record
+                    .direct_port
+                    .and_then(|port| port::bind(port).ok())
+            })
             .collect();
         if let Err(back) = self.take_up(listener, survivors, directs).await {
             let broker = Arc::clone(self);
@@ -88,7 +97,11 @@ impl Broker {
                 () = tokio::time::sleep(RETRY) => {}
                 () = self.shutdown.cancelled() => return,
             }
-            let Waiting { listener, survivors, directs } = waiting;
+            let Waiting {
+                listener,
+                survivors,
+                directs,
+            } = waiting;
             match self.take_up(listener, survivors, directs).await {
                 Ok(()) => return,
                 Err(back) => waiting = back,
@@ -106,7 +119,11 @@ impl Broker {
             Ok(secret) => secret,
             Err(error) => {
                 tracing::warn!(%error, "living runs wait for the vault");
-                return Err(Waiting { listener, survivors, directs });
+                return Err(Waiting {
+                    listener,
+                    survivors,
+                    directs,
+                });
             }
         };
         let _changing = self.changing.lock().await;
@@ -126,7 +143,8 @@ impl Broker {
             let resumed = fs::read_to_string(run_dir.join("authority.pem"))
                 .map_err(|error| error.to_string())
                 .and_then(|pem| {
-                    RunCa::resume((*secret).as_ref(), &record.id, &pem).map_err(|error| error.to_string())
+                    RunCa::resume((*secret).as_ref(), &record.id, &pem)
+                        .map_err(|error| error.to_string())
                 });
             let ca = match resumed {
                 Ok(ca) if record.proxy_port == port => ca,
@@ -141,7 +159,11 @@ impl Broker {
                     continue;
                 }
             };
-            let names = record.names.iter().filter_map(|name| HostPattern::parse(name).ok()).collect();
+            let names = record
+                .names
+                .iter()
+                .filter_map(|name| HostPattern::parse(name).ok())
+                .collect();
             let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
             let run = self.new_run(record, names, ca, token, upstream);

@@ -30,7 +30,9 @@ impl Broker {
     /// Publishes one run's routes anew. Says whether all its credentials could be looked up.
     pub(super) async fn refresh_run(&self, run: &Run) -> bool {
         let found = self.look_up(run).await;
-        let complete = !found.values().any(|found| matches!(found, Lookup::Unavailable));
+        let complete = !found
+            .values()
+            .any(|found| matches!(found, Lookup::Unavailable));
         match self.upstream().await {
             Ok(upstream) => {
                 let table = RouteTable::build(self.routes_of(run, &found, upstream));
@@ -48,10 +50,19 @@ impl Broker {
     async fn look_up(&self, run: &Run) -> Found {
         let mut found = Found::new();
         let catalogue = self.catalogue.load_full();
-        for entry in catalogue.entries().filter(|entry| entry.definition.is_ready()) {
+        for entry in catalogue
+            .entries()
+            .filter(|entry| entry.definition.is_ready())
+        {
             let provider = &entry.definition.name;
-            let Some(connection) = self.granted_connection(run, provider) else { continue };
-            let lookup = match self.credentials.load(&self.vault, provider, &connection).await {
+            let Some(connection) = self.granted_connection(run, provider) else {
+                continue;
+            };
+            let lookup = match self
+                .credentials
+                .load(&self.vault, provider, &connection)
+                .await
+            {
                 Ok(Some(loaded)) => Lookup::Found(loaded),
                 Ok(None) => Lookup::Missing,
                 Err(error) => {
@@ -72,13 +83,23 @@ impl Broker {
     ) -> Option<ConnectionName> {
         let default = self.connections.default_of(provider);
         let connection = run.record().spec.connection(provider, default.as_ref())?;
-        self.connections.find(provider, &connection).map(|record| record.connection)
+        self.connections
+            .find(provider, &connection)
+            .map(|record| record.connection)
     }
 
-    fn routes_of(&self, run: &Run, found: &Found, upstream: &Settings) -> Vec<Route<RouteCredential>> {
+    fn routes_of(
+        &self,
+        run: &Run,
+        found: &Found,
+        upstream: &Settings,
+    ) -> Vec<Route<RouteCredential>> {
         let catalogue = self.catalogue.load();
         let mut routes = Vec::new();
-        for entry in catalogue.entries().filter(|entry| entry.definition.is_ready()) {
+        for entry in catalogue
+            .entries()
+            .filter(|entry| entry.definition.is_ready())
+        {
             let definition = &entry.definition;
             match self.granted_connection(run, &definition.name) {
                 Some(connection) => {
@@ -117,7 +138,8 @@ fn add(
     let (known, gained): (Vec<HostPattern>, Vec<HostPattern>) = match lookup {
         Lookup::Found(loaded) => {
             let gained = hosts_gained(definition, &loaded.hosts);
-            run.covered(&rule.hosts).partition(|host| !gained.contains(&host.to_string()))
+            run.covered(&rule.hosts)
+                .partition(|host| !gained.contains(&host.to_string()))
         }
         Lookup::Missing | Lookup::Unavailable => (run.covered(&rule.hosts).collect(), Vec::new()),
     };

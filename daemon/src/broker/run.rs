@@ -17,10 +17,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use authsome_proto::request::RunStart;
 use authsome_proto::response;
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunId, WireError};
-use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::lookup::audit_failed;
@@ -53,7 +53,9 @@ pub struct Run {
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("id", &self.view.id).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("id", &self.view.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,10 @@ impl Run {
         &'a self,
         hosts: &'a [HostPattern],
     ) -> impl Iterator<Item = HostPattern> + 'a {
-        hosts.iter().filter(|host| self.names.contains(host)).cloned()
+        hosts
+            .iter()
+            .filter(|host| self.names.contains(host))
+            .cloned()
     }
 
     pub(super) fn had(&self, provider: &ProviderName) -> bool {
@@ -99,7 +104,8 @@ impl Run {
 
     pub(super) fn remember(&self, definition: &Arc<Definition>) {
         self.record().had.insert(definition.name.clone());
-        self.remembered_map().insert(definition.name.clone(), Arc::clone(definition));
+        self.remembered_map()
+            .insert(definition.name.clone(), Arc::clone(definition));
     }
 
     pub(super) fn remembered(&self) -> Vec<Arc<Definition>> {
@@ -132,12 +138,13 @@ impl Broker {
         if runs.is_empty() {
             return None;
         }
-        pidfd::lineage(pid)
-            .into_iter()
-            .find_map(|ancestor| {
-                // of several runs of one process the last one is what its children were told
-                runs.iter().filter(|run| run.view.pid == ancestor).next_back().cloned()
-            })
+        pidfd::lineage(pid).into_iter().find_map(|ancestor| {
+            // of several runs of one process the last one is what its children were told
+            runs.iter()
+                .filter(|run| run.view.pid == ancestor)
+                .next_back()
+                .cloned()
+        })
     }
 
     /// Starts a run for the process that asks.
@@ -153,8 +160,11 @@ impl Broker {
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let watched = Watched::new(asker.process)
             .map_err(|error| storage("watch the process that asks for the run", &error))?;
-        let secret =
-            self.vault.install_secret().await.map_err(|error| error.explain("open the vault"))?;
+        let secret = self
+            .vault
+            .install_secret()
+            .await
+            .map_err(|error| error.explain("open the vault"))?;
         self.check_credentials(&spec).await?;
         let port = self.proxy().await?;
 
@@ -162,8 +172,8 @@ impl Broker {
         let names = self.names_for(&spec);
         let ca = RunCa::derive((*secret).as_ref(), &id, &names, SystemTime::now())
             .map_err(|error| storage("make the run's certificate authority", &error))?;
-        let direct = port::bind_free()
-            .map_err(|error| storage("find a free port for the run", &error))?;
+        let direct =
+            port::bind_free().map_err(|error| storage("find a free port for the run", &error))?;
         let direct_port = direct.local_addr().map(|address| address.port()).ok();
         let record = RunRecord {
             v: RunRecord::VERSION,
@@ -178,7 +188,13 @@ impl Broker {
             proxy_port: port,
             direct_port,
         };
-        let run = self.new_run(record, names, ca, keys::run_token(&secret, &id), self.upstream().await?);
+        let run = self.new_run(
+            record,
+            names,
+            ca,
+            keys::run_token(&secret, &id),
+            self.upstream().await?,
+        );
         self.refresh_run(&run).await;
         let environment = self.write_run(&run, &request).await?;
         let audit = self.audit().await?;
@@ -186,7 +202,10 @@ impl Broker {
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
-        audit.record_durable(started).await.map_err(|error| audit_failed(&error))?;
+        audit
+            .record_durable(started)
+            .await
+            .map_err(|error| audit_failed(&error))?;
 
         self.enter_run(&run, watched, Some(direct));
         let granted = self.granted(&run);
@@ -219,8 +238,10 @@ impl Broker {
                 self.end_run(&run);
                 Ok(())
             }
-            None => Err(WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
-                .hint("`authsome runs` lists them")),
+            None => Err(
+                WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
+                    .hint("`authsome runs` lists them"),
+            ),
         }
     }
 
@@ -258,7 +279,8 @@ impl Broker {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         self.own_ports.insert(port);
         let state = Arc::clone(&self.proxy);
-        self.proxy_tasks.spawn(proxy::serve(listener, state, self.shutdown.clone()));
+        self.proxy_tasks
+            .spawn(proxy::serve(listener, state, self.shutdown.clone()));
         Ok(port)
     }
 
@@ -325,13 +347,22 @@ impl Broker {
         process: Watched,
         direct: Option<std::net::TcpListener>,
     ) {
-        self.runs.lock().insert(run.view.id.clone(), Arc::clone(run));
+        self.runs
+            .lock()
+            .insert(run.view.id.clone(), Arc::clone(run));
         self.enter_view(&run.view);
         if let Some(listener) = direct.and_then(|it| tokio::net::TcpListener::from_std(it).ok()) {
             let (view, state) = (Arc::clone(&run.view), Arc::clone(&self.proxy));
-            self.proxy_tasks.spawn(proxy::serve_direct(listener, view, state, self.shutdown.clone()));
+            self.proxy_tasks.spawn(proxy::serve_direct(
+                listener,
+                view,
+                state,
+                self.shutdown.clone(),
+            ));
         }
-        self.tell(Event::RunStarted { run: run.view.id.clone() });
+        self.tell(Event::RunStarted {
+            run: run.view.id.clone(),
+        });
         let broker = Arc::clone(self);
         let run = Arc::clone(run);
         tokio::spawn(async move {
@@ -376,7 +407,11 @@ impl Broker {
     }
 
     fn spec_of(&self, request: &RunStart, outer: Option<&Run>) -> Result<RunSpec, WireError> {
-        for provider in request.only.iter().chain(request.connections.iter().map(|(p, _)| p)) {
+        for provider in request
+            .only
+            .iter()
+            .chain(request.connections.iter().map(|(p, _)| p))
+        {
             self.definition(provider)?;
         }
         for (provider, connection) in &request.connections {
@@ -399,13 +434,16 @@ impl Broker {
             None => Ok(spec),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();
-                outer_spec.narrow(spec, |provider| self.connections.default_of(provider)).map_err(
-                    |error| {
-                        WireError::new(ErrorCode::RefusedInsideRun, "a run inside a run can only narrow")
-                            .because(&error)
-                            .hint("start it from outside of the run")
-                    },
-                )
+                outer_spec
+                    .narrow(spec, |provider| self.connections.default_of(provider))
+                    .map_err(|error| {
+                        WireError::new(
+                            ErrorCode::RefusedInsideRun,
+                            "a run inside a run can only narrow",
+                        )
+                        .because(&error)
+                        .hint("start it from outside of the run")
+                    })
             }
         }
     }
@@ -414,11 +452,15 @@ impl Broker {
     async fn check_credentials(&self, spec: &RunSpec) -> Result<(), WireError> {
         for record in self.connections.list() {
             let default = self.connections.default_of(&record.provider);
-            if spec.connection(&record.provider, default.as_ref()).as_ref() == Some(&record.connection) {
+            if spec.connection(&record.provider, default.as_ref()).as_ref()
+                == Some(&record.connection)
+            {
                 self.credentials
                     .load(&self.vault, &record.provider, &record.connection)
                     .await
-                    .map_err(|e| e.explain(&format!("read `{}` from the vault", record.provider)))?;
+                    .map_err(|e| {
+                        e.explain(&format!("read `{}` from the vault", record.provider))
+                    })?;
             }
         }
         Ok(())
@@ -430,7 +472,13 @@ impl Broker {
         let mut names: Vec<HostPattern> = catalogue
             .entries()
             .filter(|entry| entry.definition.is_ready() && spec.allows(&entry.definition.name))
-            .flat_map(|entry| entry.definition.routes.iter().flat_map(|rule| rule.hosts.clone()))
+            .flat_map(|entry| {
+                entry
+                    .definition
+                    .routes
+                    .iter()
+                    .flat_map(|rule| rule.hosts.clone())
+            })
             .collect();
         names.sort_by_key(ToString::to_string);
         names.dedup();
@@ -449,14 +497,21 @@ impl Broker {
             files::create_private_dir(folder)
                 .map_err(|error| storage("make the run's folder", &error))?;
         }
-        run.record().save(&self.runs_dir()).map_err(|error| storage("write the run's record", &error))?;
+        run.record()
+            .save(&self.runs_dir())
+            .map_err(|error| storage("write the run's record", &error))?;
         let ca_file = dir.join("authority.pem");
         files::write_atomic(&ca_file, run.view.ca.certificate_pem().as_bytes())
             .map_err(|error| storage("write the run's certificate", &error))?;
         let parent: BTreeMap<String, String> = request.environment.iter().cloned().collect();
         let token = String::from_utf8_lossy(run.view.token.as_ref()).into_owned();
-        let granted_hosts: Vec<HostPattern> =
-            run.view.table.load().routes().flat_map(|route| route.hosts.clone()).collect();
+        let granted_hosts: Vec<HostPattern> = run
+            .view
+            .table
+            .load()
+            .routes()
+            .flat_map(|route| route.hosts.clone())
+            .collect();
         let (proxy_port, direct_port) = {
             let record = run.record();
             (record.proxy_port, record.direct_port)
@@ -483,7 +538,10 @@ impl Broker {
         catalogue
             .entries()
             .filter(|entry| entry.definition.is_ready())
-            .filter(|entry| self.granted_connection(run, &entry.definition.name).is_some())
+            .filter(|entry| {
+                self.granted_connection(run, &entry.definition.name)
+                    .is_some()
+            })
             .flat_map(|entry| entry.definition.placeholders())
             .collect()
     }
@@ -496,12 +554,23 @@ where
 {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0; 20];
-    #[expect(clippy::expect_used, reason = "without random bytes nothing here is safe")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without random bytes nothing here is safe"
+    )]
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
     let text: String = bytes
         .iter()
-        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)).copied().map(char::from))
+        .filter_map(|byte| {
+            ALPHABET
+                .get(usize::from(byte % 32))
+                .copied()
+                .map(char::from)
+        })
         .collect();
-    #[expect(clippy::expect_used, reason = "the alphabet holds only characters that names allow")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the alphabet holds only characters that names allow"
+    )]
     text.parse().expect("letters and digits are a name")
 }

@@ -38,7 +38,10 @@ impl Broker {
             .get_or_try_init(|| async {
                 let settings = read(&self.config.load(), self.own_ports.clone())?;
                 let system = SystemRoots::from_der(roots::system_certificates());
-                Ok(Settings { current: ArcSwap::from_pointee(settings), system })
+                Ok(Settings {
+                    current: ArcSwap::from_pointee(settings),
+                    system,
+                })
             })
             .await
     }
@@ -46,7 +49,9 @@ impl Broker {
     /// Takes changed settings over, if any were needed so far.
     pub(super) fn replace_upstream(&self, config: &Config) -> Result<(), WireError> {
         if let Some(settings) = self.upstream.get() {
-            settings.current.store(Arc::new(read(config, self.own_ports.clone())?));
+            settings
+                .current
+                .store(Arc::new(read(config, self.own_ports.clone())?));
             // pooled connections were made under the old settings
             self.credentials.forget_all();
         }
@@ -56,11 +61,19 @@ impl Broker {
 
 fn read(config: &Config, own: OwnPorts) -> Result<UpstreamSettings, WireError> {
     let bad = |error: &dyn std::error::Error| {
-        WireError::new(ErrorCode::BadConfig, "the `[upstream]` settings cannot be used")
-            .because(error)
-            .hint("mend `config.toml`; the change is picked up at once")
+        WireError::new(
+            ErrorCode::BadConfig,
+            "the `[upstream]` settings cannot be used",
+        )
+        .because(error)
+        .hint("mend `config.toml`; the change is picked up at once")
     };
     let roots = TrustedRoots::load(&config.extra_ca).map_err(|error| bad(&error))?;
-    UpstreamSettings::new(&roots, config.resolve.clone(), config.upstream_proxy.clone(), own)
-        .map_err(|error| bad(&error))
+    UpstreamSettings::new(
+        &roots,
+        config.resolve.clone(),
+        config.upstream_proxy.clone(),
+        own,
+    )
+    .map_err(|error| bad(&error))
 }

@@ -25,44 +25,75 @@ pub async fn handle(
         Request::Status => Ok(Response::Status(describe::status(broker).await)),
         Request::Connections => Ok(Response::Connections(describe::connections(broker))),
         Request::Providers => Ok(Response::Providers(describe::providers(broker))),
-        Request::Connection { provider, connection } => {
+        Request::Connection {
+            provider,
+            connection,
+        } => {
             let record = broker.connection_named(&provider, connection)?;
             Ok(Response::Connection(describe::connection(broker, &record)))
         }
-        Request::Reveal { provider, connection } => {
-            broker.reveal(&provider, connection).await.map(Response::Revealed)
-        }
-        Request::Inspect { provider } => {
-            Ok(Response::Definition { json: broker.definition(&provider)?.definition.to_json() })
-        }
+        Request::Reveal {
+            provider,
+            connection,
+        } => broker
+            .reveal(&provider, connection)
+            .await
+            .map(Response::Revealed),
+        Request::Inspect { provider } => Ok(Response::Definition {
+            json: broker.definition(&provider)?.definition.to_json(),
+        }),
         Request::Login(login) => broker.begin_login(login).await.map(Response::LoginStarted),
-        Request::LoginSubmit { login, secret } => {
-            broker.submit_login(&login, secret).await.map(Response::LoggedIn)
-        }
+        Request::LoginSubmit { login, secret } => broker
+            .submit_login(&login, secret)
+            .await
+            .map(Response::LoggedIn),
         Request::LoginWait { login } => login::wait(broker, login, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
-        Request::Logout { provider, connection } => {
-            broker.log_out(&provider, connection).await.map(Response::Forgotten)
-        }
-        Request::Revoke { provider, connection } => {
-            broker.revoke(&provider, connection).await.map(Response::Forgotten)
-        }
+        Request::Logout {
+            provider,
+            connection,
+        } => broker
+            .log_out(&provider, connection)
+            .await
+            .map(Response::Forgotten),
+        Request::Revoke {
+            provider,
+            connection,
+        } => broker
+            .revoke(&provider, connection)
+            .await
+            .map(Response::Forgotten),
         Request::Remove { provider } => broker.remove(&provider).await.map(Response::Forgotten),
-        Request::SetDefault { provider, connection } => {
-            broker.set_default(&provider, &connection).await.map(|()| Response::Done)
-        }
-        Request::Register { text, file, force } => {
-            broker.register(&text, &file, force).await.map(Response::Registered)
-        }
-        Request::Export { provider, connection } => {
-            broker.export(provider, connection).await.map(Response::Exported)
-        }
+        Request::SetDefault {
+            provider,
+            connection,
+        } => broker
+            .set_default(&provider, &connection)
+            .await
+            .map(|()| Response::Done),
+        Request::Register { text, file, force } => broker
+            .register(&text, &file, force)
+            .await
+            .map(Response::Registered),
+        Request::Export {
+            provider,
+            connection,
+        } => broker
+            .export(provider, connection)
+            .await
+            .map(Response::Exported),
         Request::RunStart(start) => {
             let process = caller.peer.process.try_clone().map_err(|error| {
                 crate::errors::storage("take hold of the process that asks", &error)
             })?;
-            let asker = broker::Asker { pid: caller.peer.pid, process };
-            broker.start_run(asker, start).await.map(Response::RunStarted)
+            let asker = broker::Asker {
+                pid: caller.peer.pid,
+                process,
+            };
+            broker
+                .start_run(asker, start)
+                .await
+                .map(Response::RunStarted)
         }
         Request::Runs => Ok(Response::Runs(describe::runs(broker))),
         Request::RunStop { run } => broker.stop_run(&run).map(|()| Response::Done),
@@ -76,6 +107,8 @@ pub async fn handle(
             broker.shutdown.cancel();
             Ok(Response::Done)
         }
-        Request::WhoAmI => Ok(Response::WhoAmI(describe::who_am_i(broker, &caller.peer).await)),
+        Request::WhoAmI => Ok(Response::WhoAmI(
+            describe::who_am_i(broker, &caller.peer).await,
+        )),
     }
 }

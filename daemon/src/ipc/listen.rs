@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use interprocess::os::unix::uds_local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::os::unix::uds_local_socket::tokio::Listener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -64,7 +64,11 @@ pub async fn accept(socket: OwnedFd, broker: Arc<Broker>, sessions: TaskTracker)
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            tracing::warn!(peer.pid = peer.pid, limit = CLIENTS_MAX, "refused a caller: too many");
+            tracing::warn!(
+                peer.pid = peer.pid,
+                limit = CLIENTS_MAX,
+                "refused a caller: too many"
+            );
             continue;
         };
         let broker = Arc::clone(&broker);

@@ -40,6 +40,10 @@ impl Peer {
         let pid = u32::try_from(credentials.pid())
             .map_err(|_| PeerError::Unknown(io::ErrorKind::InvalidData.into()))?;
         let process = pidfd::of_peer(socket.as_fd(), pid).map_err(PeerError::Unknown)?;
-        Ok(Self { uid: credentials.uid(), pid, process })
+        Ok(Self {
+            uid: credentials.uid(),
+            pid,
+            process,
+        })
     }
 }

@@ -50,8 +50,14 @@ mod tests {
     #[test]
     fn nothing_that_yields_a_secret_is_allowed_inside_a_run() {
         let provider: authsome_proto::ProviderName = "p".parse().unwrap();
-        assert!(!allowed_inside_run(&Request::Reveal { provider, connection: None }));
-        assert!(!allowed_inside_run(&Request::Export { provider: None, connection: None }));
+        assert!(!allowed_inside_run(&Request::Reveal {
+            provider,
+            connection: None
+        }));
+        assert!(!allowed_inside_run(&Request::Export {
+            provider: None,
+            connection: None
+        }));
         assert!(allowed_inside_run(&Request::Status));
     }
 }

@@ -82,7 +82,10 @@ where
     wire.codec_mut().set_max_frame_length(FRAME_MAX);
 
     let (outgoing, mut to_send) = mpsc::channel(OUTGOING_MAX);
-    let caller = Arc::new(Caller { peer, broker: Arc::clone(&broker) });
+    let caller = Arc::new(Caller {
+        peer,
+        broker: Arc::clone(&broker),
+    });
     let mut tasks: JoinSet<u32> = JoinSet::new();
     let mut in_flight: HashMap<u32, CancellationToken> = HashMap::new();
     let mut used: HashSet<u32> = HashSet::new();
@@ -158,19 +161,33 @@ impl Replies {
     /// Sends an event under the request's id; waits while the client is slow. False once it is
     /// gone.
     pub async fn event(&self, event: Event) -> bool {
-        self.outgoing.send(ServerFrame::Event { id: self.id, event }).await.is_ok()
+        self.outgoing
+            .send(ServerFrame::Event { id: self.id, event })
+            .await
+            .is_ok()
     }
 }
 
 async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
     let result = if !rights::allowed_inside_run(&request) && caller.inside_run() {
-        Err(WireError::new(ErrorCode::RefusedInsideRun, "a program inside a run may not do this")
-            .hint("run the command outside of `authsome run`"))
+        Err(WireError::new(
+            ErrorCode::RefusedInsideRun,
+            "a program inside a run may not do this",
+        )
+        .hint("run the command outside of `authsome run`"))
     } else {
         handlers::handle(&caller, request, &replies).await
     };
     // a client that left does not want its answer
-    drop(replies.outgoing.send(ServerFrame::Answer { id: replies.id, result }).await);
+    drop(
+        replies
+            .outgoing
+            .send(ServerFrame::Answer {
+                id: replies.id,
+                result,
+            })
+            .await,
+    );
 }
 
 impl Caller {
@@ -191,12 +208,24 @@ where
     let theirs = Hello::from_bytes(&first)?;
     let known = matches!(theirs.encoding, Encoding::BINCODE | Encoding::JSON);
     let shared = Hello::ours(theirs.encoding).agree(&theirs).is_some() && known;
-    let ours = Hello::ours(if shared { theirs.encoding } else { Encoding::NONE });
+    let ours = Hello::ours(if shared {
+        theirs.encoding
+    } else {
+        Encoding::NONE
+    });
     write(wire, Bytes::from(ours.to_bytes())).await?;
-    if shared { Ok(theirs.encoding) } else { Err(SessionError::NothingShared) }
+    if shared {
+        Ok(theirs.encoding)
+    } else {
+        Err(SessionError::NothingShared)
+    }
 }
 
-async fn send<S>(wire: &mut Wire<S>, message: &ServerFrame, encoding: Encoding) -> Result<(), SessionError>
+async fn send<S>(
+    wire: &mut Wire<S>,
+    message: &ServerFrame,
+    encoding: Encoding,
+) -> Result<(), SessionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -204,8 +233,11 @@ where
         Ok(payload) => payload,
         Err(error @ (FrameError::TooLarge { .. } | FrameError::Encode)) => {
             // the client must get an answer all the same
-            let ServerFrame::Answer { id, .. } = message else { return Ok(()) };
-            let result = Err(WireError::new(ErrorCode::Internal, "the answer is too large").because(&error));
+            let ServerFrame::Answer { id, .. } = message else {
+                return Ok(());
+            };
+            let result =
+                Err(WireError::new(ErrorCode::Internal, "the answer is too large").because(&error));
             frame::encode(&ServerFrame::Answer { id: *id, result }, encoding)?
         }
         Err(error) => return Err(error.into()),
@@ -225,7 +257,11 @@ where
 }
 
 fn codec(max: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().big_endian().length_field_length(4).max_frame_length(max).new_codec()
+    LengthDelimitedCodec::builder()
+        .big_endian()
+        .length_field_length(4)
+        .max_frame_length(max)
+        .new_codec()
 }
 
 fn too_large(error: io::Error) -> FrameError {

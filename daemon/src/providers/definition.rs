@@ -76,14 +76,20 @@ impl Definition {
 
     /// The variables that programs read the secret from.
     pub fn variables(&self) -> Vec<String> {
-        let secret = self.env.iter().filter(|variable| variable.value.is_secret());
+        let secret = self
+            .env
+            .iter()
+            .filter(|variable| variable.value.is_secret());
         secret.map(|variable| variable.name.clone()).collect()
     }
 
     /// The variables of a run, and what its programs find in them: a mark, not a secret, and the
     /// same for everybody (seed 1). Variables that hold an address are left alone.
     pub fn placeholders(&self) -> Vec<(String, String)> {
-        self.variables().into_iter().map(|name| (name, PLACEHOLDER.to_owned())).collect()
+        self.variables()
+            .into_iter()
+            .map(|name| (name, PLACEHOLDER.to_owned()))
+            .collect()
     }
 
     /// How it authenticates, as it is shown and sent.

@@ -64,8 +64,16 @@ impl fmt::Display for Slot {
             Self::Cookie { name } => write!(f, "cookie `{name}`"),
             Self::Header { name, prefix } => {
                 // the usual spelling; on the wire it does not matter
-                let name = if name == http::header::AUTHORIZATION { "Authorization" } else { name.as_str() };
-                if prefix.is_empty() { f.write_str(name) } else { write!(f, "{name}: {prefix}") }
+                let name = if name == http::header::AUTHORIZATION {
+                    "Authorization"
+                } else {
+                    name.as_str()
+                };
+                if prefix.is_empty() {
+                    f.write_str(name)
+                } else {
+                    write!(f, "{name}: {prefix}")
+                }
             }
             Self::Query { name } => write!(f, "query parameter `{name}`"),
         }

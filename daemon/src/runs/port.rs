@@ -45,7 +45,11 @@ fn range() -> Range<u16> {
         .and_then(|text| text.split_ascii_whitespace().next()?.parse().ok())
         .unwrap_or(EPHEMERAL);
     // a machine that was told to use nearly all ports for outgoing connections leaves no room
-    if lowest_ephemeral > LOWEST + 1024 { LOWEST..lowest_ephemeral } else { LOWEST..EPHEMERAL }
+    if lowest_ephemeral > LOWEST + 1024 {
+        LOWEST..lowest_ephemeral
+    } else {
+        LOWEST..EPHEMERAL
+    }
 }
 
 fn draw(range: &Range<u16>) -> io::Result<u16> {

@@ -40,7 +40,9 @@ pub enum NarrowError {
 impl RunSpec {
     /// Whether the run may use `provider` at all.
     pub fn allows(&self, provider: &ProviderName) -> bool {
-        self.only.as_ref().is_none_or(|only| only.contains(provider))
+        self.only
+            .as_ref()
+            .is_none_or(|only| only.contains(provider))
     }
 
     /// The connection that the run uses of `provider`, whose default is `default`.
@@ -49,7 +51,8 @@ impl RunSpec {
         provider: &ProviderName,
         default: Option<&ConnectionName>,
     ) -> Option<ConnectionName> {
-        self.allows(provider).then(|| self.replaced.get(provider).or(default).cloned())?
+        self.allows(provider)
+            .then(|| self.replaced.get(provider).or(default).cloned())?
     }
 
     /// `inner` as a run inside this one; `default_of` tells a provider's default connection.
@@ -62,7 +65,10 @@ impl RunSpec {
             if !self.allows(provider) {
                 return Err(NarrowError::Provider(provider.clone()));
             }
-            if self.connection(provider, default_of(provider).as_ref()).as_ref() != Some(connection)
+            if self
+                .connection(provider, default_of(provider).as_ref())
+                .as_ref()
+                != Some(connection)
             {
                 return Err(NarrowError::Connection {
                     provider: provider.clone(),
@@ -80,7 +86,11 @@ impl RunSpec {
             (Unmatched::Tunnel, Unmatched::Tunnel) => Unmatched::Tunnel,
             (Unmatched::Deny, _) | (_, Unmatched::Deny) => Unmatched::Deny,
         };
-        Ok(Self { replaced, only: inner.only.or_else(|| self.only.clone()), unmatched })
+        Ok(Self {
+            replaced,
+            only: inner.only.or_else(|| self.only.clone()),
+            unmatched,
+        })
     }
 }
 
@@ -107,7 +117,10 @@ mod tests {
     #[test]
     fn the_default_is_used_unless_replaced_or_left_out() {
         let run = spec(&[("a", "team")], Some(&["a", "b"]), Unmatched::Tunnel);
-        assert_eq!(run.connection(&p("a"), Some(&c("default"))), Some(c("team")));
+        assert_eq!(
+            run.connection(&p("a"), Some(&c("default"))),
+            Some(c("team"))
+        );
         assert_eq!(run.connection(&p("b"), Some(&c("x"))), Some(c("x")));
         assert_eq!(run.connection(&p("b"), None), None);
         assert_eq!(run.connection(&p("z"), Some(&c("x"))), None);
@@ -128,7 +141,10 @@ mod tests {
             narrow(spec(&[], Some(&["b"]), tunnel)).unwrap(),
             spec(&[("a", "team")], Some(&["b"]), Unmatched::Deny)
         );
-        assert_eq!(narrow(spec(&[], Some(&["z"]), tunnel)), Err(NarrowError::Provider(p("z"))));
+        assert_eq!(
+            narrow(spec(&[], Some(&["z"]), tunnel)),
+            Err(NarrowError::Provider(p("z")))
+        );
         assert!(narrow(spec(&[("a", "default")], None, tunnel)).is_err());
         assert!(narrow(spec(&[("z", "default")], None, tunnel)).is_err());
         assert!(narrow(spec(&[("a", "team"), ("b", "default")], None, tunnel)).is_ok());

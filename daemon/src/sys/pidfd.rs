@@ -35,8 +35,14 @@ pub struct Identity {
 impl Identity {
     /// The identity of the process that has `pid` now.
     pub fn of(pid: u32) -> io::Result<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        Ok(Self { pid, start: stat(pid)?.start, boot })
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned();
+        Ok(Self {
+            pid,
+            start: stat(pid)?.start,
+            boot,
+        })
     }
 
     /// Opens the process if it still is the same one.
@@ -142,13 +148,25 @@ mod tests {
 
     #[test]
     fn a_process_is_found_again_by_its_identity_and_a_dead_or_other_one_is_not() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let identity = Identity::of(child.id()).unwrap();
         assert!(identity.open().unwrap().is_some());
         assert_eq!(lineage(child.id())[1], std::process::id());
-        let other = Identity { start: identity.start + 1, ..identity.clone() };
-        assert!(other.open().unwrap().is_none(), "another process that took over the pid");
-        let rebooted = Identity { boot: "another".into(), ..identity.clone() };
+        let other = Identity {
+            start: identity.start + 1,
+            ..identity.clone()
+        };
+        assert!(
+            other.open().unwrap().is_none(),
+            "another process that took over the pid"
+        );
+        let rebooted = Identity {
+            boot: "another".into(),
+            ..identity.clone()
+        };
         assert!(rebooted.open().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

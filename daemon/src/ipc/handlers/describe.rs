@@ -17,7 +17,9 @@ pub(super) async fn status(broker: &Broker) -> Status {
     warnings.extend(broker.config_problem());
     let problems = broker.catalogue.load().problems().len();
     if problems > 0 {
-        warnings.push(format!("{problems} problems in definition files; `authsome doctor` shows them"));
+        warnings.push(format!(
+            "{problems} problems in definition files; `authsome doctor` shows them"
+        ));
     }
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -38,12 +40,20 @@ fn vault(status: &VaultStatus) -> Vault {
         store: status.store_name(),
         chosen: status.recorded.is_some(),
         problem: status.problem.as_ref().map(ToString::to_string),
-        hint: status.problem.as_ref().and_then(crate::vault::VaultError::hint),
+        hint: status
+            .problem
+            .as_ref()
+            .and_then(crate::vault::VaultError::hint),
     }
 }
 
 pub(super) fn connections(broker: &Broker) -> Vec<Connection> {
-    broker.connections.list().iter().map(|record| connection(broker, record)).collect()
+    broker
+        .connections
+        .list()
+        .iter()
+        .map(|record| connection(broker, record))
+        .collect()
 }
 
 pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connection {
@@ -59,18 +69,25 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
             .map_or_else(|| record.provider.to_string(), |it| it.display_name.clone()),
         connection: record.connection.clone(),
         is_default,
-        auth: definition.as_ref().map_or("api_key", |it| it.auth_name()).to_owned(),
+        auth: definition
+            .as_ref()
+            .map_or("api_key", |it| it.auth_name())
+            .to_owned(),
         state: state(record.state),
         source: entry.map(|entry| source(&entry.source)),
         created_at: record.created_at.clone(),
         rotated_at: record.rotated_at.clone(),
         last_used: record.last_used.clone(),
         expires_at: None,
-        hosts: definition.as_ref().map_or_else(|| record.hosts.clone(), |it| it.hosts()),
+        hosts: definition
+            .as_ref()
+            .map_or_else(|| record.hosts.clone(), |it| it.hosts()),
         unconfirmed_hosts: definition
             .as_ref()
             .map_or_else(Vec::new, |it| hosts_gained(it, &record.hosts)),
-        variables: definition.as_ref().map_or_else(Vec::new, |it| it.variables()),
+        variables: definition
+            .as_ref()
+            .map_or_else(Vec::new, |it| it.variables()),
         slot: definition
             .as_ref()
             .and_then(|it| it.routes.first().map(|rule| rule.slot.to_string()))
@@ -103,7 +120,10 @@ pub(super) fn providers(broker: &Broker) -> Providers {
         .entries()
         .map(|entry| {
             let definition = &entry.definition;
-            let count = connections.iter().filter(|it| it.provider == definition.name).count();
+            let count = connections
+                .iter()
+                .filter(|it| it.provider == definition.name)
+                .count();
             Provider {
                 provider: definition.name.clone(),
                 display_name: definition.display_name.clone(),
@@ -112,14 +132,24 @@ pub(super) fn providers(broker: &Broker) -> Providers {
                 not_yet: definition.not_yet().map(str::to_owned),
                 hosts: definition.hosts(),
                 variables: definition.variables(),
-                key_pattern: definition.key_pattern.as_ref().map(|it| it.source().to_owned()),
+                key_pattern: definition
+                    .key_pattern
+                    .as_ref()
+                    .map(|it| it.source().to_owned()),
                 key_hint: definition.key_hint.clone(),
                 key_urls: definition.key_urls.clone(),
                 connections: u32::try_from(count).unwrap_or(u32::MAX),
             }
         })
         .collect();
-    Providers { providers, problems: catalogue.problems().iter().map(ToString::to_string).collect() }
+    Providers {
+        providers,
+        problems: catalogue
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    }
 }
 
 pub(super) fn runs(broker: &Broker) -> Vec<Run> {
@@ -151,7 +181,9 @@ pub(super) async fn who_am_i(broker: &Broker, peer: &Peer) -> WhoAmI {
         pid: peer.pid,
         home: broker.places.home.display().to_string(),
         store: broker.vault.status().await.store_name(),
-        granted: run.as_ref().map_or_else(Vec::new, |run| broker.granted(run)),
+        granted: run
+            .as_ref()
+            .map_or_else(Vec::new, |run| broker.granted(run)),
         run: run.map(|run| run.view.id.clone()),
     }
 }

@@ -21,11 +21,21 @@ pub(super) async fn checks(broker: &Broker) -> Vec<Check> {
 }
 
 fn ok(name: &str, found: impl Into<String>) -> Check {
-    Check { name: name.into(), outcome: Outcome::Ok, found: found.into(), remedy: None }
+    Check {
+        name: name.into(),
+        outcome: Outcome::Ok,
+        found: found.into(),
+        remedy: None,
+    }
 }
 
 fn bad(name: &str, outcome: Outcome, found: impl Into<String>, remedy: impl Into<String>) -> Check {
-    Check { name: name.into(), outcome, found: found.into(), remedy: Some(remedy.into()) }
+    Check {
+        name: name.into(),
+        outcome,
+        found: found.into(),
+        remedy: Some(remedy.into()),
+    }
 }
 
 async fn vault(broker: &Broker) -> Check {
@@ -38,8 +48,13 @@ async fn vault(broker: &Broker) -> Check {
             format!("the {store} cannot be used: {problem}"),
             vault::VaultError::hint(problem).unwrap_or_else(|| "see `authsome daemon logs`".into()),
         ),
-        None if status.recorded.is_some() => ok("vault", format!("credentials rest in the {store}")),
-        None => ok("vault", format!("nothing stored yet; the {store} would be used")),
+        None if status.recorded.is_some() => {
+            ok("vault", format!("credentials rest in the {store}"))
+        }
+        None => ok(
+            "vault",
+            format!("nothing stored yet; the {store} would be used"),
+        ),
     }
 }
 
@@ -70,14 +85,20 @@ fn definitions(broker: &Broker) -> Vec<Check> {
         })
         .collect();
     if checks.is_empty() {
-        checks.push(ok("definitions", format!("{} definitions", catalogue.entries().count())));
+        checks.push(ok(
+            "definitions",
+            format!("{} definitions", catalogue.entries().count()),
+        ));
     }
     for record in broker.connections.list() {
         let Some(entry) = catalogue.find(record.provider.as_str()) else {
             checks.push(bad(
                 "definitions",
                 Outcome::Warning,
-                format!("`{}` is connected but has no definition any more", record.provider),
+                format!(
+                    "`{}` is connected but has no definition any more",
+                    record.provider
+                ),
                 format!("register one, or `authsome remove {}`", record.provider),
             ));
             continue;
@@ -87,10 +108,19 @@ fn definitions(broker: &Broker) -> Vec<Check> {
             checks.push(bad(
                 "definitions",
                 Outcome::Warning,
-                format!("`{}` gained {} after its key was stored", record.provider, gained.join(", ")),
+                format!(
+                    "`{}` gained {} after its key was stored",
+                    record.provider,
+                    gained.join(", ")
+                ),
                 format!(
                     "nothing is sent there until `authsome register {}` or a new login confirms it",
-                    broker.places.home.join("providers").join(format!("{}.json", record.provider)).display()
+                    broker
+                        .places
+                        .home
+                        .join("providers")
+                        .join(format!("{}.json", record.provider))
+                        .display()
                 ),
             ));
         }
@@ -141,7 +171,10 @@ fn socket(broker: &Broker) -> Check {
 
 fn proxy(broker: &Broker) -> Check {
     match broker.proxy_port() {
-        Some(port) => ok("proxy", format!("127.0.0.1:{port}, {} runs", broker.run_count())),
+        Some(port) => ok(
+            "proxy",
+            format!("127.0.0.1:{port}, {} runs", broker.run_count()),
+        ),
         None => ok("proxy", "starts with the first run"),
     }
 }
@@ -155,12 +188,18 @@ fn authorities(broker: &Broker) -> Check {
         .map(|run| run.view.id.to_string())
         .collect();
     if ending.is_empty() {
-        ok("certificates", "every run's certificates are valid for more than two weeks")
+        ok(
+            "certificates",
+            "every run's certificates are valid for more than two weeks",
+        )
     } else {
         bad(
             "certificates",
             Outcome::Warning,
-            format!("certificates end within two weeks in run {}", ending.join(", ")),
+            format!(
+                "certificates end within two weeks in run {}",
+                ending.join(", ")
+            ),
             "start these runs again",
         )
     }
@@ -168,27 +207,57 @@ fn authorities(broker: &Broker) -> Check {
 
 async fn audit_log(broker: &Broker) -> Check {
     let Ok(secret) = broker.vault.install_secret().await else {
-        return bad("audit", Outcome::Warning, "not checked: the vault is shut", "open the vault");
+        return bad(
+            "audit",
+            Outcome::Warning,
+            "not checked: the vault is shut",
+            "open the vault",
+        );
     };
     let audit = match broker.audit().await {
         Ok(audit) => audit,
-        Err(error) => return bad("audit", Outcome::Failed, error.message, error.hint.unwrap_or_default()),
+        Err(error) => {
+            return bad(
+                "audit",
+                Outcome::Failed,
+                error.message,
+                error.hint.unwrap_or_default(),
+            );
+        }
     };
     if let Err(error) = audit.flush().await {
-        return bad("audit", Outcome::Failed, error.to_string(), "free some space; nothing is injected until then");
+        return bad(
+            "audit",
+            Outcome::Failed,
+            error.to_string(),
+            "free some space; nothing is injected until then",
+        );
     }
     let dir = broker.places.home.join("audit");
     let key = audit::AuditKey::derive((*secret).as_ref());
     match tokio::task::spawn_blocking(move || audit::verify(&dir, &key)).await {
-        Ok(Ok(Ok(verified))) => ok("audit", format!("{} records, chain unbroken", verified.records)),
+        Ok(Ok(Ok(verified))) => ok(
+            "audit",
+            format!("{} records, chain unbroken", verified.records),
+        ),
         Ok(Ok(Err(broken))) => bad(
             "audit",
             Outcome::Failed,
             format!("the chain is broken: {broken}"),
             "somebody or something changed the log; keep a copy of the `audit` folder and look into it",
         ),
-        Ok(Err(error)) => bad("audit", Outcome::Failed, error.to_string(), "check the `audit` folder"),
-        Err(error) => bad("audit", Outcome::Failed, error.to_string(), "see `authsome daemon logs`"),
+        Ok(Err(error)) => bad(
+            "audit",
+            Outcome::Failed,
+            error.to_string(),
+            "check the `audit` folder",
+        ),
+        Err(error) => bad(
+            "audit",
+            Outcome::Failed,
+            error.to_string(),
+            "see `authsome daemon logs`",
+        ),
     }
 }
 
@@ -197,9 +266,19 @@ fn clock(broker: &Broker) -> Check {
     const BUILT_AFTER: i64 = 1_763_000_000;
     let now = jiff::Timestamp::now();
     if now.as_second() < BUILT_AFTER {
-        return bad("clock", Outcome::Failed, format!("the clock says {now}"), "set the clock");
+        return bad(
+            "clock",
+            Outcome::Failed,
+            format!("the clock says {now}"),
+            "set the clock",
+        );
     }
-    let newest = broker.connections.list().into_iter().map(|it| it.created_at).max();
+    let newest = broker
+        .connections
+        .list()
+        .into_iter()
+        .map(|it| it.created_at)
+        .max();
     match newest.and_then(|text| text.parse::<jiff::Timestamp>().ok()) {
         Some(created) if created > now + jiff::SignedDuration::from_mins(10) => bad(
             "clock",

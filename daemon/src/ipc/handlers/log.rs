@@ -38,7 +38,9 @@ pub(super) async fn follow(
             () = broker.shutdown.cancelled() => return Ok(Response::Done),
         };
         let event = match line {
-            Ok(line) if filter.matches(&line) => Event::Audit { line: line.to_string() },
+            Ok(line) if filter.matches(&line) => Event::Audit {
+                line: line.to_string(),
+            },
             Ok(_) => continue,
             Err(RecvError::Lagged(count)) => Event::Missed { count },
             Err(RecvError::Closed) => return Ok(Response::Done),
@@ -50,15 +52,20 @@ pub(super) async fn follow(
 }
 
 pub(super) async fn verify(broker: &Broker) -> Result<LogVerified, WireError> {
-    let secret =
-        broker.vault.install_secret().await.map_err(|error| error.explain("open the vault"))?;
+    let secret = broker
+        .vault
+        .install_secret()
+        .await
+        .map_err(|error| error.explain("open the vault"))?;
     // what is not on the disk yet is not part of the check
     drop(broker.audit().await?.flush().await);
     let dir = broker.places.home.join("audit");
     let key = audit::AuditKey::derive((*secret).as_ref());
     let checked = tokio::task::spawn_blocking(move || audit::verify(&dir, &key))
         .await
-        .map_err(|error| WireError::new(ErrorCode::Internal, "the check broke off").because(&error))?;
+        .map_err(|error| {
+            WireError::new(ErrorCode::Internal, "the check broke off").because(&error)
+        })?;
     let checked = checked.map_err(|error| storage("read the audit log", &error))?;
     Ok(match checked {
         Ok(verified) => LogVerified {
@@ -67,16 +74,22 @@ pub(super) async fn verify(broker: &Broker) -> Result<LogVerified, WireError> {
             broken: None,
             notes: notes(&verified),
         },
-        Err(broken) => {
-            LogVerified { files: 0, records: 0, broken: Some(broken.to_string()), notes: Vec::new() }
-        }
+        Err(broken) => LogVerified {
+            files: 0,
+            records: 0,
+            broken: Some(broken.to_string()),
+            notes: Vec::new(),
+        },
     })
 }
 
 fn notes(verified: &audit::Verified) -> Vec<String> {
     let mut notes = Vec::new();
     if verified.pruned > 0 {
-        notes.push(format!("{} older files were deleted to make room", verified.pruned));
+        notes.push(format!(
+            "{} older files were deleted to make room",
+            verified.pruned
+        ));
     }
     if verified.unfinished {
         notes.push("the last line is unfinished: it is being written".into());
@@ -85,5 +98,9 @@ fn notes(verified: &audit::Verified) -> Vec<String> {
 }
 
 fn filter(query: &LogQuery) -> Filter {
-    Filter { provider: query.provider.clone(), run: query.run.clone(), event: None }
+    Filter {
+        provider: query.provider.clone(),
+        run: query.run.clone(),
+        event: None,
+    }
 }

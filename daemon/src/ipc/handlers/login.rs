@@ -19,7 +19,10 @@ pub(super) async fn wait(
     replies: &Replies,
 ) -> Result<Response, WireError> {
     let (mut states, deadline) = broker.watch_login(&login)?;
-    let mut guard = GiveUp { broker, login: Some(login.clone()) };
+    let mut guard = GiveUp {
+        broker,
+        login: Some(login.clone()),
+    };
     loop {
         let state = states.borrow_and_update().clone();
         if let LoginState::Ended(result) = state {
@@ -27,7 +30,10 @@ pub(super) async fn wait(
             return result.map(Response::LoggedIn);
         }
         if let Some(stage) = state.stage(deadline) {
-            let event = Event::LoginProgress { login: login.clone(), stage };
+            let event = Event::LoginProgress {
+                login: login.clone(),
+                stage,
+            };
             if !replies.event(event).await {
                 return Err(WireError::new(ErrorCode::Cancelled, "the client has gone"));
             }
