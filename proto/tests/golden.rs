@@ -1,0 +1,508 @@
+//! L10: the bytes of every message, as first released, in both encodings.
+//!
+//! `golden/v1/NAME.bincode` and `.json` are never edited, only added to: a missing file is written
+//! when `AUTHSOME_WRITE_GOLDEN` is set, an existing one never. A message without a sample does not
+//! compile (the matches below have no wildcard) or fails the count.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use authsome_proto::frame::{decode, encode};
+use authsome_proto::hello::Encoding;
+use authsome_proto::request::{LogQuery, Login, LoginVia, Request, RunStart, Unmatched};
+use authsome_proto::response::{
+    Check, Connection, ConnectionState, Exported, Forgotten, LogVerified, LoggedIn, LoginStarted,
+    Outcome, Provider, Providers, Registered, Response, Revealed, Run, RunStarted, Source, Status,
+    Vault, WhoAmI,
+};
+use authsome_proto::{ClientFrame, ErrorCode, Event, LoginStage, Secret, ServerFrame, WireError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn name<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+fn s(text: &str) -> String {
+    text.into()
+}
+
+const TIME: &str = "2026-11-21T18:00:00Z";
+
+fn requests() -> Vec<Request> {
+    let provider = || name("intercom");
+    let connection = || Some(name("team"));
+    vec![
+        Request::Status,
+        Request::Connections,
+        Request::Providers,
+        Request::Connection {
+            provider: provider(),
+            connection: connection(),
+        },
+        Request::Reveal {
+            provider: provider(),
+            connection: None,
+        },
+        Request::Inspect {
+            provider: provider(),
+        },
+        Request::Login(Login {
+            provider: provider(),
+            connection: connection(),
+            force: true,
+            via: LoginVia::Form,
+        }),
+        Request::LoginSubmit {
+            login: name("abc"),
+            secret: Secret::new(s("golden-secret")),
+        },
+        Request::LoginWait { login: name("abc") },
+        Request::LoginCancel { login: name("abc") },
+        Request::Logout {
+            provider: provider(),
+            connection: connection(),
+        },
+        Request::Revoke {
+            provider: provider(),
+            connection: None,
+        },
+        Request::Remove {
+            provider: provider(),
+        },
+        Request::SetDefault {
+            provider: provider(),
+            connection: name("team"),
+        },
+        Request::Register {
+            text: s("{}"),
+            file: s("/x/acme.json"),
+            force: false,
+        },
+        Request::Export {
+            provider: Some(provider()),
+            connection: None,
+        },
+        Request::RunStart(RunStart {
+            connections: vec![(provider(), name("team"))],
+            only: vec![provider()],
+            unmatched: Some(Unmatched::Deny),
+            environment: vec![(s("NO_PROXY"), s("example.org"))],
+            program: s("curl"),
+        }),
+        Request::Runs,
+        Request::RunStop { run: name("run1") },
+        Request::Log(LogQuery {
+            lines: 20,
+            provider: Some(provider()),
+            run: None,
+        }),
+        Request::LogFollow(LogQuery {
+            lines: 0,
+            provider: None,
+            run: Some(name("run1")),
+        }),
+        Request::LogVerify,
+        Request::Subscribe,
+        Request::Doctor,
+        Request::Unlock {
+            passphrase: Secret::new(s("golden-passphrase")),
+        },
+        Request::Shutdown,
+        Request::WhoAmI,
+    ]
+}
+
+fn request_name(request: &Request) -> (usize, &'static str) {
+    match request {
+        Request::Status => (0, "status"),
+        Request::Connections => (1, "connections"),
+        Request::Providers => (2, "providers"),
+        Request::Connection { .. } => (3, "connection"),
+        Request::Reveal { .. } => (4, "reveal"),
+        Request::Inspect { .. } => (5, "inspect"),
+        Request::Login(_) => (6, "login"),
+        Request::LoginSubmit { .. } => (7, "login_submit"),
+        Request::LoginWait { .. } => (8, "login_wait"),
+        Request::LoginCancel { .. } => (9, "login_cancel"),
+        Request::Logout { .. } => (10, "logout"),
+        Request::Revoke { .. } => (11, "revoke"),
+        Request::Remove { .. } => (12, "remove"),
+        Request::SetDefault { .. } => (13, "set_default"),
+        Request::Register { .. } => (14, "register"),
+        Request::Export { .. } => (15, "export"),
+        Request::RunStart(_) => (16, "run_start"),
+        Request::Runs => (17, "runs"),
+        Request::RunStop { .. } => (18, "run_stop"),
+        Request::Log(_) => (19, "log"),
+        Request::LogFollow(_) => (20, "log_follow"),
+        Request::LogVerify => (21, "log_verify"),
+        Request::Subscribe => (22, "subscribe"),
+        Request::Doctor => (23, "doctor"),
+        Request::Unlock { .. } => (24, "unlock"),
+        Request::Shutdown => (25, "shutdown"),
+        Request::WhoAmI => (26, "who_am_i"),
+    }
+}
+
+fn connection() -> Connection {
+    Connection {
+        provider: name("intercom"),
+        display_name: s("Intercom"),
+        connection: name("team"),
+        is_default: true,
+        auth: s("api_key"),
+        state: ConnectionState::Connected,
+        source: Some(Source::Custom),
+        created_at: s(TIME),
+        rotated_at: Some(s(TIME)),
+        last_used: None,
+        expires_at: None,
+        hosts: vec![s("api.intercom.io")],
+        unconfirmed_hosts: vec![],
+        variables: vec![s("INTERCOM_API_KEY")],
+        slot: s("Authorization: Bearer"),
+    }
+}
+
+fn responses() -> Vec<Response> {
+    let granted = || vec![(name("intercom"), name("team"))];
+    vec![
+        Response::Done,
+        Response::Status(Status {
+            version: s("0.1.0"),
+            pid: 7,
+            started_at: s(TIME),
+            home: s("/home/u/.authsome"),
+            socket: s("/run/user/1/authsome/control.sock"),
+            proxy_port: Some(23_839),
+            vault: Vault {
+                store: s("keyring"),
+                chosen: true,
+                problem: None,
+                hint: None,
+            },
+            connections: 1,
+            runs: 2,
+            warnings: vec![s("look")],
+        }),
+        Response::Connections(vec![connection()]),
+        Response::Providers(Providers {
+            providers: vec![Provider {
+                provider: name("intercom"),
+                display_name: s("Intercom"),
+                auth: s("api_key"),
+                source: Source::Bundled,
+                not_yet: Some(s("because")),
+                hosts: vec![s("api.intercom.io")],
+                variables: vec![s("INTERCOM_API_KEY")],
+                key_pattern: Some(s("^x$")),
+                key_hint: None,
+                key_urls: vec![s("https://example.org/")],
+                connections: 1,
+            }],
+            problems: vec![s("problem")],
+        }),
+        Response::Connection(connection()),
+        Response::Revealed(Revealed {
+            provider: name("intercom"),
+            connection: name("team"),
+            secret: Secret::new(s("golden-secret")),
+        }),
+        Response::Definition { json: s("{}") },
+        Response::LoginStarted(LoginStarted {
+            login: name("abc"),
+            display_name: s("Intercom"),
+            connection: name("team"),
+            url: Some(s("http://127.0.0.1:7998/login/x")),
+            moved_from: None,
+            hint: Some(s("hint")),
+            key_urls: vec![],
+            seconds_left: 600,
+        }),
+        Response::LoggedIn(LoggedIn {
+            provider: name("intercom"),
+            display_name: s("Intercom"),
+            connection: name("team"),
+            is_default: true,
+            replaced: false,
+            variables: vec![s("INTERCOM_API_KEY")],
+            store: s("keyring"),
+            runs: 1,
+        }),
+        Response::Forgotten(Forgotten {
+            provider: name("intercom"),
+            connections: vec![name("team")],
+            new_default: None,
+            left: vec![name("personal")],
+            default_changed: true,
+            definition_removed: None,
+            revocation: Some(s("none")),
+        }),
+        Response::Registered(Registered {
+            provider: name("acme"),
+            file: s("/x/acme.json"),
+            replaced: true,
+            confirmed: vec![name("team")],
+            warnings: vec![],
+        }),
+        Response::Exported(vec![Exported {
+            provider: name("intercom"),
+            connection: name("team"),
+            variable: s("INTERCOM_API_KEY"),
+            value: Secret::new(s("golden-secret")),
+        }]),
+        Response::RunStarted(RunStarted {
+            run: name("run1"),
+            set: vec![(s("A"), s("b"))],
+            remove: vec![s("ALL_PROXY")],
+            warnings: vec![],
+            granted: granted(),
+        }),
+        Response::Runs(vec![Run {
+            run: name("run1"),
+            pid: 7,
+            program: s("curl"),
+            started_at: s(TIME),
+            valid_until: s(TIME),
+            granted: granted(),
+            unmatched: Unmatched::Tunnel,
+            injected: 3,
+            refused: 1,
+            problem: None,
+        }]),
+        Response::Log {
+            lines: vec![s("{}")],
+        },
+        Response::LogVerified(LogVerified {
+            files: 1,
+            records: 2,
+            broken: None,
+            notes: vec![s("note")],
+        }),
+        Response::Doctor(vec![Check {
+            name: s("vault"),
+            outcome: Outcome::Warning,
+            found: s("found"),
+            remedy: Some(s("remedy")),
+        }]),
+        Response::WhoAmI(WhoAmI {
+            uid: 1000,
+            pid: 7,
+            home: s("/home/u/.authsome"),
+            store: s("file"),
+            run: Some(name("run1")),
+            granted: granted(),
+        }),
+    ]
+}
+
+fn response_name(response: &Response) -> (usize, &'static str) {
+    match response {
+        Response::Done => (0, "done"),
+        Response::Status(_) => (1, "status"),
+        Response::Connections(_) => (2, "connections"),
+        Response::Providers(_) => (3, "providers"),
+        Response::Connection(_) => (4, "connection"),
+        Response::Revealed(_) => (5, "revealed"),
+        Response::Definition { .. } => (6, "definition"),
+        Response::LoginStarted(_) => (7, "login_started"),
+        Response::LoggedIn(_) => (8, "logged_in"),
+        Response::Forgotten(_) => (9, "forgotten"),
+        Response::Registered(_) => (10, "registered"),
+        Response::Exported(_) => (11, "exported"),
+        Response::RunStarted(_) => (12, "run_started"),
+        Response::Runs(_) => (13, "runs"),
+        Response::Log { .. } => (14, "log"),
+        Response::LogVerified(_) => (15, "log_verified"),
+        Response::Doctor(_) => (16, "doctor"),
+        Response::WhoAmI(_) => (17, "who_am_i"),
+    }
+}
+
+fn events() -> Vec<Event> {
+    let stage = |stage| Event::LoginProgress {
+        login: name("abc"),
+        stage,
+    };
+    vec![
+        Event::Audit { line: s("{}") },
+        Event::ConnectionChanged {
+            provider: name("intercom"),
+            connection: name("team"),
+        },
+        stage(LoginStage::Waiting { seconds_left: 599 }),
+        stage(LoginStage::Rejected { reason: s("no") }),
+        stage(LoginStage::Storing),
+        Event::RunStarted { run: name("run1") },
+        Event::RunEnded { run: name("run1") },
+        Event::Missed { count: 4 },
+    ]
+}
+
+fn event_name(event: &Event) -> (usize, &'static str) {
+    match event {
+        Event::Audit { .. } => (0, "audit"),
+        Event::ConnectionChanged { .. } => (1, "connection_changed"),
+        Event::LoginProgress { stage, .. } => match stage {
+            LoginStage::Waiting { .. } => (2, "login_waiting"),
+            LoginStage::Rejected { .. } => (3, "login_rejected"),
+            LoginStage::Storing => (4, "login_storing"),
+        },
+        Event::RunStarted { .. } => (5, "run_started"),
+        Event::RunEnded { .. } => (6, "run_ended"),
+        Event::Missed { .. } => (7, "missed"),
+    }
+}
+
+/// Checks one message against its files, and that decoding and encoding again gives the same.
+fn check<T: Serialize + DeserializeOwned>(file: &str, message: &T) {
+    for (encoding, ending) in [(Encoding::BINCODE, "bincode"), (Encoding::JSON, "json")] {
+        let path =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("golden/v1/{file}.{ending}"));
+        let bytes = encode(message, encoding).unwrap();
+        if !path.exists() && std::env::var_os("AUTHSOME_WRITE_GOLDEN").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &*bytes).unwrap();
+        }
+        let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(
+            *bytes == golden,
+            "`{file}` is encoded otherwise than in {}",
+            path.display()
+        );
+        let again: T = decode(&golden, encoding).unwrap();
+        assert!(
+            *encode(&again, encoding).unwrap() == golden,
+            "`{file}` does not round-trip"
+        );
+    }
+}
+
+fn complete(seen: &BTreeSet<usize>) {
+    assert!(
+        seen.iter().copied().eq(0..seen.len()),
+        "a sample is missing: {seen:?}"
+    );
+}
+
+#[test]
+fn golden_v1_requests() {
+    let mut seen = BTreeSet::new();
+    for request in requests() {
+        let (number, file) = request_name(&request);
+        seen.insert(number);
+        check(
+            &format!("request_{file}"),
+            &ClientFrame::Request { id: 9, request },
+        );
+    }
+    complete(&seen);
+    assert_eq!(seen.len(), 27, "a new request needs a sample");
+    check("cancel", &ClientFrame::Cancel { id: 9 });
+}
+
+#[test]
+fn golden_v1_answers() {
+    let mut seen = BTreeSet::new();
+    for response in responses() {
+        let (number, file) = response_name(&response);
+        seen.insert(number);
+        check(
+            &format!("answer_{file}"),
+            &ServerFrame::Answer {
+                id: 9,
+                result: Ok(response),
+            },
+        );
+    }
+    complete(&seen);
+    assert_eq!(seen.len(), 18, "a new answer needs a sample");
+}
+
+#[test]
+fn golden_v1_events() {
+    let mut seen = BTreeSet::new();
+    for event in events() {
+        let (number, file) = event_name(&event);
+        seen.insert(number);
+        check(
+            &format!("event_{file}"),
+            &ServerFrame::Event { id: 9, event },
+        );
+    }
+    complete(&seen);
+    assert_eq!(seen.len(), 8, "a new event needs a sample");
+}
+
+#[test]
+fn golden_v1_errors() {
+    use ErrorCode as E;
+    let codes = [
+        E::Internal,
+        E::BadRequest,
+        E::UnknownProvider,
+        E::UnknownConnection,
+        E::AlreadyConnected,
+        E::NotAvailableYet,
+        E::InvalidSecret,
+        E::LoginNeeded,
+        E::LoginExpired,
+        E::LoginCancelled,
+        E::VaultLocked,
+        E::VaultAbsent,
+        E::VaultTimedOut,
+        E::VaultFailed,
+        E::PassphraseNeeded,
+        E::PassphraseWanted,
+        E::WrongPassphrase,
+        E::RefusedInsideRun,
+        E::UnknownRun,
+        E::BadDefinition,
+        E::AuditFailed,
+        E::BadConfig,
+        E::PortTaken,
+        E::Storage,
+        E::TooManyRequests,
+        E::ShuttingDown,
+        E::Cancelled,
+    ];
+    for (number, code) in codes.into_iter().enumerate() {
+        let error = WireError {
+            code,
+            message: s("message"),
+            causes: vec![s("cause")],
+            hint: Some(s("hint")),
+        };
+        check(
+            &format!("error_{number:02}"),
+            &ServerFrame::Answer {
+                id: 9,
+                result: Err(error),
+            },
+        );
+    }
+}
+
+/// Secrets cross the socket, but never a `Debug`.
+#[test]
+fn debug_of_messages_hides_their_secrets() {
+    for request in requests() {
+        assert!(
+            !format!("{request:?}").contains("golden-"),
+            "{}",
+            request_name(&request).1
+        );
+    }
+    for response in responses() {
+        assert!(
+            !format!("{response:?}").contains("golden-"),
+            "{}",
+            response_name(&response).1
+        );
+    }
+}
