@@ -64,7 +64,8 @@ impl fmt::Display for Slot {
             Self::Cookie { name } => write!(f, "cookie `{name}`"),
             Self::Header { name, prefix } => {
                 // the usual spelling; on the wire it does not matter
-                let name = if name == http::header::AUTHORIZATION {
+                let authorization = http::header::AUTHORIZATION;
+                let name = if *name == authorization {
                     "Authorization"
                 } else {
                     name.as_str()

@@ -150,6 +150,8 @@ fn a_path_with_two_readings_gets_no_credential() {
         "/fin//start",
         "//contacts",
         "/contacts//x",
+        "/contacts/%2fx",
+        "/%252fcontacts",
         "/;/fin",
         "/contacts?x=/fin/start",
         "/contacts#/fin/start",
@@ -191,6 +193,19 @@ fn a_path_outside_every_scope_of_a_covered_host_is_refused() {
         "path_not_allowed"
     );
     assert_eq!(Ask::get("a.example", "/v1%2fx").run(scoped()), "bad_path");
+}
+
+/// D5, D13: servers that fold case see two routes that fit equally well
+#[test]
+fn scopes_that_differ_only_in_case_refuse_each_other() {
+    let routes = || {
+        vec![
+            route("a", &["a.example"], "/v1", &[]),
+            route("b", &["a.example"], "/V1", &[]),
+        ]
+    };
+    assert_eq!(Ask::get("a.example", "/v1/x").run(routes()), "bad_path");
+    assert_eq!(Ask::get("a.example", "/V1/x").run(routes()), "bad_path");
 }
 
 /// D1: five sources of a name, each good, evil, missing or duplicate

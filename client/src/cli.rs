@@ -1,0 +1,685 @@
+//! Argument types, and nothing that acts on them.
+//!
+//! Commands are flat. The newer spellings of the Python product (`provider list`, `connections
+//! inspect`, `proxy run`, `auth login`, ...) are hidden groups that turn into the flat command, so
+//! that scripts written for it keep working.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use authsome_proto::request::Unmatched;
+use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Parses arguments, the program's name first.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    // the Python product prints its version for a lone `-v`
+    if matches!(arguments, [_, flag] if flag == "-v") {
+        return Ok(Cli {
+            output: Output::default(),
+            verb: Verb::Version,
+        });
+    }
+    Cli::try_parse_from(arguments).map(|mut cli| {
+        cli.verb = cli.verb.flat();
+        cli
+    })
+}
+
+/// Whether the arguments ask for `run`, as far as that can be told before they are parsed: its
+/// exit codes differ even when they do not parse.
+pub(crate) fn is_run(arguments: &[OsString]) -> bool {
+    let mut words = arguments
+        .iter()
+        .skip(1)
+        .filter(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    match words.next().map(OsString::as_os_str) {
+        Some(word) if word == "run" => true,
+        Some(word) if word == "proxy" => {
+            words.next().map(OsString::as_os_str) == Some(OsStr::new("run"))
+        }
+        _ => false,
+    }
+}
+
+/// Let programs call APIs without holding the key
+#[derive(Debug, Parser)]
+#[command(
+    name = "authsome",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Examples:
+  authsome login intercom              log in with an API key
+  authsome run -- python my_agent.py   run a program; it never sees the key
+  authsome list --all                  show every provider")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no notes and no warnings
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print without color
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say what is being done
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Log in to a provider
+    Login(Login),
+    /// Run a command; its requests get the credentials, it does not
+    Run(Run),
+    /// List connections, or all providers
+    List(List),
+    /// Show the daemon, the vault and the runs
+    Status,
+    /// Show a connection; its secret stays hidden
+    Get(Get),
+    /// Print a provider's definition, ready to be saved as an override
+    Inspect(OfProvider),
+    /// Print real values for programs that cannot run behind the proxy
+    Export(Export),
+    /// Delete a credential here
+    Logout(Logout),
+    /// Delete a credential here and revoke it at the server
+    Revoke(Logout),
+    /// Forget everything about a provider: connections, override, state
+    Remove(Remove),
+    /// Add a provider's definition from a file
+    Register(Register),
+    /// List connections, choose defaults
+    #[command(alias = "connection")]
+    Connections(Connections),
+    /// Find keys in `.env` files and the environment
+    Scan(Scan),
+    /// Show the audit log
+    #[command(alias = "audit")]
+    Log(Log),
+    /// List living runs, stop one
+    Runs(Runs),
+    /// Show who asks, and in which run
+    Whoami,
+    /// Check everything, and say what to do
+    Doctor,
+    /// Start, stop or look at the daemon
+    Daemon(Daemon),
+    /// Open the file store with its passphrase
+    Unlock(Unlock),
+    /// Print shell completions
+    Completions(Completions),
+    /// Print versions
+    Version,
+    #[command(hide = true)]
+    Init,
+    #[command(hide = true, alias = "providers")]
+    Provider(ProviderGroup),
+    #[command(hide = true)]
+    Auth(AuthGroup),
+    #[command(hide = true)]
+    Proxy(ProxyGroup),
+}
+
+impl Verb {
+    /// The flat command that a hidden group stands for.
+    fn flat(self) -> Self {
+        match self {
+            Self::Provider(group) => match group.verb {
+                ProviderVerb::Inspect(of) => Self::Inspect(of),
+                ProviderVerb::List => Self::List(List { all: true }),
+                ProviderVerb::Register(register) => Self::Register(register),
+                ProviderVerb::Remove(remove) => Self::Remove(remove),
+                ProviderVerb::Revoke(of) => Self::Revoke(Logout {
+                    provider: of.provider,
+                    connection: None,
+                    all: true,
+                }),
+            },
+            Self::Auth(group) => match group.verb {
+                AuthVerb::Export(export) => Self::Export(export),
+                AuthVerb::List(list) => Self::List(list),
+                AuthVerb::Login(login) => Self::Login(login),
+                AuthVerb::Logout(logout) => Self::Logout(logout),
+                AuthVerb::Revoke(logout) => Self::Revoke(logout),
+                AuthVerb::Status => Self::Status,
+            },
+            Self::Proxy(group) => {
+                let ProxyVerb::Run(run) = group.verb;
+                Self::Run(run)
+            }
+            Self::Connections(Connections {
+                verb: Some(ConnectionsVerb::Inspect(get)),
+            }) => Self::Get(get),
+            Self::Init => Self::Whoami,
+            other => other,
+        }
+    }
+}
+
+/// Arguments of `login`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  authsome login intercom                              form in the browser, or hidden prompt
+  authsome login intercom --connection team            a second key beside the first
+  authsome login intercom --force                      replace the key
+  authsome login intercom --stdin < key.txt            read the key from a pipe or file
+  authsome login intercom --from-env INTERCOM_TOKEN    take it from a variable
+  authsome login intercom --no-wait                    print the link and return")]
+pub(crate) struct Login {
+    /// Provider to log in to, as in `authsome list --all`
+    #[arg(required_unless_present = "resume")]
+    pub(crate) provider: Option<ProviderName>,
+    /// Name of the connection to make or replace
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// Replace an existing credential
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Ask on the terminal instead of in a browser
+    #[arg(long, conflicts_with_all = ["stdin", "from_env", "no_wait", "resume"])]
+    pub(crate) no_browser: bool,
+    /// Read the key from standard input
+    #[arg(long, conflicts_with_all = ["from_env", "no_wait", "resume"])]
+    pub(crate) stdin: bool,
+    /// Take the key from a variable of the environment
+    #[arg(long, value_name = "VAR", conflicts_with_all = ["no_wait", "resume"])]
+    pub(crate) from_env: Option<String>,
+    /// Print session and link, and return at once
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) no_wait: bool,
+    /// Wait for a login begun with `--no-wait`
+    #[arg(long, value_name = "SESSION")]
+    pub(crate) resume: Option<LoginId>,
+    /// Choose how to authenticate (OAuth providers)
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+    /// Ask for these permissions (OAuth providers)
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) scopes: Vec<String>,
+    /// Use another server of the provider (OAuth providers)
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  authsome run -- python my_agent.py
+  authsome run --connection intercom=team -- ./sync.sh
+  authsome run --only intercom,github -- npm start
+  authsome run --unmatched deny -- curl https://api.intercom.io/me
+
+Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
+pub(crate) struct Run {
+    /// Use this connection instead of the provider's default; may be repeated
+    #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice)]
+    pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
+    /// Grant only these providers
+    #[arg(long, value_name = "PROVIDERS", value_delimiter = ',')]
+    pub(crate) only: Vec<ProviderName>,
+    /// Choose what happens to other hosts
+    #[arg(long, value_name = "HOW")]
+    pub(crate) unmatched: Option<UnmatchedChoice>,
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What happens to hosts without a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnmatchedChoice {
+    /// Pass them on untouched
+    Tunnel,
+    /// Refuse them
+    Deny,
+}
+
+impl From<UnmatchedChoice> for Unmatched {
+    fn from(choice: UnmatchedChoice) -> Self {
+        match choice {
+            UnmatchedChoice::Deny => Self::Deny,
+            UnmatchedChoice::Tunnel => Self::Tunnel,
+        }
+    }
+}
+
+fn parse_choice(text: &str) -> Result<(ProviderName, ConnectionName), String> {
+    let (provider, connection) = text
+        .split_once('=')
+        .ok_or("write it as PROVIDER=NAME, for instance intercom=team")?;
+    Ok((
+        provider
+            .parse::<ProviderName>()
+            .map_err(|error| error.to_string())?,
+        connection
+            .parse::<ConnectionName>()
+            .map_err(|error| error.to_string())?,
+    ))
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// List every provider, also without a connection
+    #[arg(long, short)]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// Provider of the connection
+    pub(crate) provider: ProviderName,
+    /// Name of the connection; the default if absent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// Print only this field, for instance `status`
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) field: Option<String>,
+    /// Print the secret, after asking
+    #[arg(long)]
+    pub(crate) show_secret: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "show_secret")]
+    pub(crate) yes: bool,
+}
+
+/// A provider and nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct OfProvider {
+    /// Provider
+    pub(crate) provider: ProviderName,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Provider; all if absent
+    pub(crate) provider: Option<ProviderName>,
+    /// Name of the connection; the default if absent
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// Choose the form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "env")]
+    pub(crate) format: ExportFormat,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// Forms of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Lines for a `.env` file
+    Env,
+    /// Commands for a POSIX shell
+    Shell,
+    /// One JSON object
+    Json,
+}
+
+/// Arguments of `logout` and `revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// Provider of the connection
+    pub(crate) provider: ProviderName,
+    /// Name of the connection; the default if absent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// Take every connection of the provider
+    #[arg(long, conflicts_with = "connection")]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `remove`.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// Provider to forget
+    pub(crate) provider: ProviderName,
+}
+
+/// Arguments of `register`.
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// File with the definition; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace a custom definition of the same name
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Accepted for older scripts; `register` does not ask
+    #[arg(long, hide = true)]
+    pub(crate) yes: bool,
+}
+
+/// Arguments of `connections`.
+#[derive(Debug, Args)]
+pub(crate) struct Connections {
+    #[command(subcommand)]
+    pub(crate) verb: Option<ConnectionsVerb>,
+}
+
+/// Commands of `connections`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionsVerb {
+    /// List connections
+    List,
+    /// Make a connection its provider's default
+    SetDefault(SetDefault),
+    #[command(hide = true, alias = "get")]
+    Inspect(Get),
+}
+
+/// Arguments of `connections set-default`.
+#[derive(Debug, Args)]
+pub(crate) struct SetDefault {
+    /// Provider of the connection
+    pub(crate) provider: ProviderName,
+    /// Name of the connection
+    pub(crate) connection: ConnectionName,
+}
+
+/// Arguments of `scan`.
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Files or folders to look at; this folder and its parents up to the repository if absent
+    pub(crate) paths: Vec<PathBuf>,
+    /// Log in with what was found, after asking
+    #[arg(long)]
+    pub(crate) import: bool,
+    /// Look only for keys of this provider
+    #[arg(long)]
+    pub(crate) provider: Option<ProviderName>,
+    /// Name of the connections to make
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// Do not ask
+    #[arg(long, short, requires = "import")]
+    pub(crate) yes: bool,
+}
+
+/// Arguments of `log`.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Show this many records
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
+    pub(crate) lines: u32,
+    /// Go on with new records as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Show only this provider
+    #[arg(long)]
+    pub(crate) provider: Option<ProviderName>,
+    /// Show only this run
+    #[arg(long)]
+    pub(crate) run: Option<RunId>,
+    /// Check that no record was changed or removed
+    #[arg(long, conflicts_with_all = ["follow", "provider", "run"])]
+    pub(crate) verify: bool,
+}
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<RunsVerb>,
+}
+
+/// Commands of `runs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsVerb {
+    /// List living runs
+    List,
+    /// End a run: its token is dead at once
+    Stop(RunsStop),
+}
+
+/// Arguments of `runs stop`.
+#[derive(Debug, Args)]
+pub(crate) struct RunsStop {
+    /// Run to stop, as in `authsome runs`
+    pub(crate) run: RunId,
+}
+
+/// Arguments of `daemon`.
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    #[command(subcommand)]
+    pub(crate) verb: DaemonVerb,
+}
+
+/// Commands of `daemon`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonVerb {
+    /// Start the daemon, unless it runs
+    Start,
+    /// Stop the daemon
+    Stop,
+    /// Stop the daemon and start it again
+    Restart,
+    /// Show the daemon; exit code 3 if there is none
+    Status,
+    /// Show the daemon's log
+    Logs(DaemonLogs),
+    #[command(hide = true)]
+    Serve,
+}
+
+/// Arguments of `daemon logs`.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonLogs {
+    /// Show this many lines
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
+    pub(crate) lines: usize,
+    /// Go on with new lines as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+/// Arguments of `unlock`.
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Read the passphrase from standard input
+    #[arg(long)]
+    pub(crate) stdin: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Shell to complete for
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `provider ...` of the Python product.
+#[derive(Debug, Args)]
+pub(crate) struct ProviderGroup {
+    #[command(subcommand)]
+    verb: ProviderVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProviderVerb {
+    #[command(alias = "get", alias = "show")]
+    Inspect(OfProvider),
+    List,
+    Register(Register),
+    Remove(Remove),
+    Revoke(OfProvider),
+}
+
+/// `auth ...` of the Python product.
+#[derive(Debug, Args)]
+pub(crate) struct AuthGroup {
+    #[command(subcommand)]
+    verb: AuthVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuthVerb {
+    Export(Export),
+    List(List),
+    Login(Login),
+    Logout(Logout),
+    Revoke(Logout),
+    Status,
+}
+
+/// `proxy ...` of the Python product.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyGroup {
+    #[command(subcommand)]
+    verb: ProxyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProxyVerb {
+    Run(Run),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        std::iter::once("authsome")
+            .chain(line.split_whitespace())
+            .map(OsString::from)
+            .collect()
+    }
+
+    fn verb(line: &str) -> Verb {
+        parse(&words(line))
+            .unwrap_or_else(|error| panic!("{line}: {error}"))
+            .verb
+    }
+
+    #[test]
+    fn the_argument_table_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_seed_parses() {
+        for line in [
+            "login intercom",
+            "get intercom --field status",
+            "run -- python my_agent.py",
+            "login intercom --connection personal",
+            "login intercom --connection team",
+            "login intercom --force",
+            "logout intercom",
+            "remove intercom",
+            "revoke intercom",
+            "inspect intercom",
+            "list",
+        ] {
+            verb(line);
+        }
+    }
+
+    #[test]
+    fn newer_spellings_mean_the_flat_command() {
+        assert!(matches!(
+            verb("provider list"),
+            Verb::List(List { all: true })
+        ));
+        assert!(matches!(verb("provider inspect github"), Verb::Inspect(_)));
+        assert!(matches!(
+            verb("provider register a.json --force --yes"),
+            Verb::Register(_)
+        ));
+        assert!(matches!(verb("provider remove acme"), Verb::Remove(_)));
+        assert!(matches!(
+            verb("provider revoke acme"),
+            Verb::Revoke(Logout { all: true, .. })
+        ));
+        assert!(matches!(
+            verb("connections inspect github --field status"),
+            Verb::Get(_)
+        ));
+        assert!(matches!(
+            verb("connections set-default github work"),
+            Verb::Connections(Connections {
+                verb: Some(ConnectionsVerb::SetDefault(_))
+            })
+        ));
+        assert!(matches!(verb("connection list"), Verb::Connections(_)));
+        assert!(matches!(
+            verb("auth login github --connection x"),
+            Verb::Login(_)
+        ));
+        assert!(matches!(verb("proxy run -- true"), Verb::Run(_)));
+        assert!(matches!(verb("init"), Verb::Whoami));
+        assert!(matches!(verb("-v"), Verb::Version));
+    }
+
+    #[test]
+    fn options_after_the_command_belong_to_the_command() {
+        for (line, expected) in [
+            ("run curl -v --json x", "curl -v --json x"),
+            ("run -- curl --only x", "curl --only x"),
+            ("run --only a,b -- sh -c x", "sh -c x"),
+            ("run --unmatched deny git log -- path", "git log -- path"),
+            ("run -- -odd", "-odd"),
+        ] {
+            let Verb::Run(run) = verb(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(run.command.join(OsStr::new(" ")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_before_the_command_is_not_taken_for_the_command() {
+        assert!(parse(&words("run --unmatchd deny -- true")).is_err());
+        assert!(parse(&words("run")).is_err());
+    }
+
+    #[test]
+    fn connections_of_a_run_are_pairs() {
+        let Verb::Run(run) = verb("run --connection intercom=team --connection github=x true")
+        else {
+            panic!()
+        };
+        assert_eq!(run.connections.len(), 2);
+        assert!(parse(&words("run --connection team true")).is_err());
+    }
+
+    #[test]
+    fn run_is_recognised_even_when_it_does_not_parse() {
+        for (line, expected) in [
+            ("run --nonsense", true),
+            ("--quiet run true", true),
+            ("proxy run true", true),
+            ("login run", false),
+            ("", false),
+        ] {
+            assert_eq!(is_run(&words(line)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_an_argument() {
+        assert!(parse(&words("login intercom --key abc")).is_err());
+        assert!(parse(&words("login intercom abc")).is_err());
+    }
+}

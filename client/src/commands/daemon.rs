@@ -1,0 +1,207 @@
+//! `daemon start|stop|restart|status|logs`.
+//!
+//! `stop` asks the daemon, and waits until its process is gone. A daemon of another version, which
+//! would not understand, is ended by SIGTERM: it is ours (the kernel said so when we connected),
+//! and it drains on that signal too.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use authsome_proto::{ErrorCode, Request};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::cli::{DaemonLogs, DaemonVerb};
+use crate::connect::{Found, Start, connect, find, places};
+use crate::error::{Done, Failure};
+use crate::start;
+use crate::ui::Ui;
+
+/// How long a daemon may take to end: its own deadline for draining requests, and some.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often `logs -f` looks for new lines.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+
+pub(super) fn daemon(verb: DaemonVerb, ui: &Ui) -> Done {
+    match verb {
+        DaemonVerb::Logs(arguments) => logs(&arguments, ui),
+        DaemonVerb::Restart => {
+            stop_if_any(ui)?;
+            started(ui)
+        }
+        DaemonVerb::Serve => serve(),
+        DaemonVerb::Start => started(ui),
+        DaemonVerb::Status => status(ui),
+        DaemonVerb::Stop => stop(ui),
+    }
+}
+
+fn started(ui: &Ui) -> Done {
+    let daemon = connect(Start::IfNeeded, ui)?;
+    if ui.json {
+        return ui.object(json!({ "running": true, "pid": daemon.pid, "version": daemon.build }));
+    }
+    let pid = daemon
+        .pid
+        .map_or_else(String::new, |pid| format!(", process {pid}"));
+    ui.done(&format!(
+        "the daemon is running: {}{pid}",
+        crate::ui::printable(&daemon.build)
+    ))
+}
+
+fn status(ui: &Ui) -> Done {
+    match connect(Start::Never, ui) {
+        Ok(mut daemon) => super::status::show(&mut daemon, ui),
+        Err(failure) => {
+            if ui.json {
+                ui.object(json!({ "running": false }))?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn stop(ui: &Ui) -> Done {
+    let stopped = stop_if_any(ui)?;
+    if ui.json {
+        return ui.object(json!({ "stopped": stopped }));
+    }
+    ui.done(if stopped {
+        "the daemon has stopped"
+    } else {
+        "no daemon was running"
+    })
+}
+
+/// Stops the daemon; whether there was one.
+fn stop_if_any(ui: &Ui) -> Result<bool, Failure> {
+    let deadline = Instant::now() + STOP_DEADLINE;
+    let pid = match find(ui)? {
+        Found::Nobody => return Ok(false),
+        Found::Foreign { pid } => {
+            let pid = pid
+                .ok_or_else(|| Failure::failed("cannot tell which process the other daemon is"))?;
+            kill(Pid::from_raw(pid), Signal::SIGTERM)
+                .map_err(|error| Failure::failed("cannot stop the daemon").because(&error))?;
+            Some(pid)
+        }
+        Found::Greeted(mut daemon) => {
+            match daemon.call(Request::Shutdown, ui) {
+                Ok(_) => {}
+                Err(failure) if failure.is(ErrorCode::ShuttingDown) => {}
+                // it hung up before it answered: it is going
+                Err(failure) if failure.code.is_none() => {}
+                Err(failure) => return Err(failure),
+            }
+            daemon.wait_for_hang_up(deadline.saturating_duration_since(Instant::now()));
+            daemon.pid
+        }
+    };
+    // it hangs up before it flushes and goes; whoever says "stopped" means the process
+    let gone = |pid: i32| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH);
+    while let Some(pid) = pid.filter(|pid| !gone(*pid)) {
+        if Instant::now() >= deadline {
+            return Err(Failure::failed(format!(
+                "the daemon, process {pid}, did not end within {} s",
+                STOP_DEADLINE.as_secs()
+            ))
+            .hint(format!(
+                "`kill -9 {pid}` ends it; no connection is lost by that"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(true)
+}
+
+/// `daemon serve`: becomes the daemon, in the foreground.
+fn serve() -> Done {
+    let program = start::find()?;
+    let error = Command::new(&program).exec();
+    Err(Failure::unreachable(format!("cannot start `{}`", program.display())).because(&error))
+}
+
+fn logs(arguments: &DaemonLogs, ui: &Ui) -> Done {
+    let folder = places()?.home.join("log");
+    let Some(path) = newest(&folder) else {
+        return Err(
+            Failure::failed(format!("there is no log in `{}`", folder.display()))
+                .hint("the daemon writes one once it runs; `authsome daemon start` starts it"),
+        );
+    };
+    let cannot = |error: &std::io::Error| {
+        Failure::failed(format!("cannot read `{}`", path.display())).because(error)
+    };
+    let file = File::open(&path).map_err(|error| cannot(&error))?;
+    let mut reader = BufReader::new(file);
+    let mut last: VecDeque<String> = VecDeque::new();
+    let mut line = Vec::new();
+    while reader
+        .read_until(b'\n', &mut line)
+        .map_err(|error| cannot(&error))?
+        > 0
+    {
+        if last.len() >= arguments.lines {
+            last.pop_front();
+        }
+        last.push_back(shown(&line));
+        line.clear();
+    }
+    if ui.json && !arguments.follow {
+        return ui.object(json!({ "file": path, "lines": last }));
+    }
+    let put = |line: &str| match ui.json {
+        true => ui.object(json!({ "line": line })),
+        false => ui.line(line),
+    };
+    for line in last.iter().rev().take(arguments.lines).rev() {
+        put(line)?;
+    }
+    while arguments.follow {
+        if reader
+            .read_until(b'\n', &mut line)
+            .map_err(|error| cannot(&error))?
+            == 0
+        {
+            std::thread::sleep(FOLLOW_PAUSE);
+        } else if line.ends_with(b"\n") {
+            put(&shown(&line))?;
+            line.clear();
+        }
+    }
+    Ok(())
+}
+
+fn shown(line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = String::from_utf8_lossy(line);
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// The file of the log folder that was written last.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let files = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((meta.modified().ok()?, entry.path()))
+    });
+    files.max().map(|(_, path)| path)
+}

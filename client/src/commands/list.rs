@@ -1,0 +1,196 @@
+//! `list`, `list --all`, `connections list`.
+//!
+//! Without `--all`: every connection, and custom definitions that have none yet, since somebody
+//! made those on purpose and wants to see that they are there.
+
+use authsome_proto::response::{Connection, Provider, Providers, Source};
+use authsome_proto::{Request, Response};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::view;
+use crate::cli::List;
+use crate::connect::{Daemon, Start, connect, unexpected};
+use crate::error::{Done, Failure};
+use crate::times;
+use crate::ui::{Field, Mood, Ui};
+
+pub(super) fn list(arguments: &List, ui: &Ui) -> Done {
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    let connections = connections(&mut daemon, ui)?;
+    let Providers {
+        mut providers,
+        problems,
+    } = providers(&mut daemon, ui)?;
+    if !arguments.all {
+        providers.retain(|provider| provider.source == Source::Custom);
+    }
+    show(&connections, &providers, &problems, arguments.all, ui)
+}
+
+/// `connections list`.
+pub(super) fn connections_only(ui: &Ui) -> Done {
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    let connections = connections(&mut daemon, ui)?;
+    show(&connections, &[], &[], false, ui)
+}
+
+/// All connections.
+pub(super) fn connections(daemon: &mut Daemon, ui: &Ui) -> Result<Vec<Connection>, Failure> {
+    match daemon.call(Request::Connections, ui)? {
+        Response::Connections(connections) => Ok(connections),
+        _ => Err(unexpected()),
+    }
+}
+
+/// All definitions.
+pub(super) fn providers(daemon: &mut Daemon, ui: &Ui) -> Result<Providers, Failure> {
+    match daemon.call(Request::Providers, ui)? {
+        Response::Providers(providers) => Ok(providers),
+        _ => Err(unexpected()),
+    }
+}
+
+fn show(
+    connections: &[Connection],
+    providers: &[Provider],
+    problems: &[String],
+    all: bool,
+    ui: &Ui,
+) -> Done {
+    if ui.json {
+        let connections: Value = connections.iter().map(view::connection).collect();
+        let mut object = json!({ "connections": connections, "problems": problems });
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert(
+                "providers".into(),
+                providers.iter().map(provider_object).collect(),
+            );
+        }
+        return ui.object(object);
+    }
+    for problem in problems {
+        ui.warning(problem);
+    }
+    for connection in connections
+        .iter()
+        .filter(|one| !one.unconfirmed_hosts.is_empty())
+    {
+        ui.warning(&format!(
+            "{} ({}) is not used for {}: its definition gained them after login; \
+             `authsome login {} --force` or `authsome register FILE` confirms them",
+            connection.provider,
+            connection.connection,
+            connection.unconfirmed_hosts.join(", "),
+            connection.provider,
+        ));
+    }
+    let rows = rows(connections, providers, Timestamp::now());
+    if rows.is_empty() {
+        ui.note("no connections yet; `authsome login PROVIDER` makes one, `authsome list --all` lists the providers");
+        return Ok(());
+    }
+    ui.table(
+        &[
+            "PROVIDER",
+            "CONNECTION",
+            "STATUS",
+            "SOURCE",
+            "EXPIRES",
+            "LAST USED",
+            "NOTE",
+        ],
+        rows,
+    )?;
+    if all {
+        let ready = providers
+            .iter()
+            .filter(|provider| provider.not_yet.is_none())
+            .count();
+        ui.note(&format!(
+            "{}, {ready} of them ready to log in; {}",
+            view::count(providers.len(), "provider", "providers"),
+            view::count(connections.len(), "connection", "connections"),
+        ));
+    }
+    Ok(())
+}
+
+fn rows(connections: &[Connection], providers: &[Provider], now: Timestamp) -> Vec<Vec<Field>> {
+    let mut rows: Vec<(&str, Vec<Field>)> = connections
+        .iter()
+        .map(|one| {
+            let name = match one.is_default {
+                true => format!("{} *", one.connection),
+                false => one.connection.to_string(),
+            };
+            let row = vec![
+                one.provider.as_str().into(),
+                name.into(),
+                view::state(one.state),
+                view::source(one.source).into(),
+                times::human_or_empty(one.expires_at.as_deref(), now).into(),
+                one.last_used
+                    .as_deref()
+                    .map_or_else(|| "never".into(), |when| times::human(when, now))
+                    .into(),
+                "".into(),
+            ];
+            (one.provider.as_str(), row)
+        })
+        .collect();
+    for one in providers {
+        if connections
+            .iter()
+            .any(|connection| connection.provider == one.provider)
+        {
+            continue;
+        }
+        let note = match &one.not_yet {
+            Some(reason) => Field::new(format!("not yet: {reason}"), Mood::Careful),
+            None => "".into(),
+        };
+        let row = vec![
+            one.provider.as_str().into(),
+            "-".into(),
+            "-".into(),
+            view::source(Some(one.source)).into(),
+            "".into(),
+            "".into(),
+            note,
+        ];
+        rows.push((one.provider.as_str(), row));
+    }
+    // stable: a provider's connections keep the daemon's order
+    rows.sort_by_key(|(provider, _)| *provider);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn provider_object(provider: &Provider) -> Value {
+    let Provider {
+        provider,
+        display_name,
+        auth,
+        source,
+        not_yet,
+        hosts,
+        variables,
+        key_pattern,
+        key_hint,
+        key_urls,
+        connections,
+    } = provider;
+    json!({
+        "provider": provider,
+        "display_name": display_name,
+        "auth": auth,
+        "source": source,
+        "not_yet": not_yet,
+        "hosts": hosts,
+        "variables": variables,
+        "key_pattern": key_pattern,
+        "key_hint": key_hint,
+        "key_urls": key_urls,
+        "connections": connections,
+    })
+}

@@ -1,0 +1,557 @@
+//! `login P`: a form in the browser, a hidden prompt, or a value from standard input or a
+//! variable; never an argument.
+//!
+//! 1. The daemon is told first: it knows whether the provider exists, whether it may be logged in
+//!    to, and whether a credential would be overwritten. Only then is anybody asked for a key.
+//! 2. With a form we open the browser and wait, with a spinner on a terminal. Ctrl-C gives the
+//!    login up at the daemon, so that the page stops working; the second one ends us at once.
+//! 3. `--no-wait` and `--resume` split the two for callers that cannot block.
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use authsome_proto::request::LoginVia;
+use authsome_proto::response::{LoggedIn, LoginStarted};
+use authsome_proto::{
+    ConnectionName, ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret,
+    ServerFrame,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
+
+use crate::cli::Login;
+use crate::connect::{Daemon, Start, connect, unexpected};
+use crate::error::{Done, Failure};
+use crate::interrupt::{INTERRUPTED, Interrupt};
+use crate::prompt;
+use crate::secrets;
+use crate::ui::Ui;
+
+/// How often the spinner turns, and Ctrl-C is looked for where a signal does not wake us.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long the daemon may take to give a login up.
+const CANCEL_DEADLINE: Duration = Duration::from_secs(2);
+
+pub(super) fn login(arguments: &Login, ui: &Ui) -> Done {
+    if let Some(login) = &arguments.resume {
+        let mut daemon = connect(Start::IfNeeded, ui)?;
+        let logged_in = wait(&mut daemon, login, None, Waiting::ForAnother, ui)?;
+        return show(&logged_in, ui);
+    }
+    let Some(provider) = &arguments.provider else {
+        return Err(Failure::usage("no provider to log in to"));
+    };
+    let how = How::choose(arguments, provider)?;
+    // read before anything is begun: an empty pipe must not leave a login behind
+    let at_hand = match &how {
+        How::Stdin => Some(secrets::read(&mut io::stdin().lock(), "standard input")?),
+        How::Variable(name) => Some(secrets::from_variable(name)?),
+        How::Form | How::Link | How::Prompt => None,
+    };
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    refuse_oauth_options(arguments, provider, &mut daemon, ui)?;
+    let via = match how {
+        How::Form | How::Link => LoginVia::Form,
+        How::Prompt | How::Stdin | How::Variable(_) => LoginVia::Submit,
+    };
+    let begun = begin(
+        &mut daemon,
+        provider,
+        arguments.connection.clone(),
+        arguments.force,
+        via,
+        ui,
+    )?;
+    match (how, at_hand) {
+        (How::Link, _) => link(&begun, ui),
+        (How::Form, _) => {
+            let logged_in = form(&mut daemon, &begun, ui)?;
+            show(&logged_in, ui)
+        }
+        (_, Some(secret)) => show(&submit(&mut daemon, begun.login, secret, ui)?, ui),
+        (_, None) => show(&ask(&mut daemon, provider, begun, ui)?, ui),
+    }
+}
+
+/// How the key arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum How {
+    /// A form in the browser; we wait.
+    Form,
+    /// A form that somebody else opens; we do not wait.
+    Link,
+    /// A hidden prompt.
+    Prompt,
+    /// Standard input.
+    Stdin,
+    /// A variable.
+    Variable(String),
+}
+
+impl How {
+    fn choose(arguments: &Login, provider: &ProviderName) -> Result<Self, Failure> {
+        if arguments.stdin {
+            return Ok(Self::Stdin);
+        }
+        if let Some(name) = &arguments.from_env {
+            return Ok(Self::Variable(name.clone()));
+        }
+        if arguments.no_wait {
+            return Ok(Self::Link);
+        }
+        if !arguments.no_browser
+            && has_display(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
+            return Ok(Self::Form);
+        }
+        if std::fs::File::open("/dev/tty").is_ok() {
+            return Ok(Self::Prompt);
+        }
+        Err(Failure::failed(format!("there is neither a browser nor a terminal to ask for the key of `{provider}`"))
+            .hint(format!(
+                "`authsome login {provider} --no-wait` prints a link; `--stdin` and `--from-env VAR` read the key"
+            )))
+    }
+}
+
+/// Whether a browser that we open would be seen by the person who asked. Over SSH it would open
+/// on the wrong machine, unless somebody named one on purpose.
+fn has_display(set: impl Fn(&str) -> bool) -> bool {
+    if set("BROWSER") {
+        return true;
+    }
+    if set("SSH_CONNECTION") || set("SSH_TTY") {
+        return false;
+    }
+    cfg!(target_os = "macos") || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// Options of OAuth logins mean nothing for a key; ignoring them would hide a mistake.
+fn refuse_oauth_options(
+    arguments: &Login,
+    provider: &ProviderName,
+    daemon: &mut Daemon,
+    ui: &Ui,
+) -> Done {
+    // the Python product's spelling of what happens anyway
+    let flow = arguments.flow.as_deref().filter(|flow| *flow != "api_key");
+    let option = match (flow, arguments.scopes.is_empty(), &arguments.base_url) {
+        (Some(_), _, _) => "--flow",
+        (None, false, _) => "--scopes",
+        (None, true, Some(_)) => "--base-url",
+        (None, true, None) => return Ok(()),
+    };
+    let providers = super::list::providers(daemon, ui)?.providers;
+    match providers.iter().find(|one| one.provider == *provider) {
+        Some(one) if one.auth == "api_key" => Err(Failure::usage(format!(
+            "`{option}` does not apply to `{provider}`: API-key providers have no flow, scopes or base URL"
+        ))
+        .hint(format!("run `authsome login {provider}` without it"))),
+        // the daemon says whether it exists and why it cannot be logged in to yet
+        _ => Ok(()),
+    }
+}
+
+/// Begins a login at the daemon.
+pub(super) fn begin(
+    daemon: &mut Daemon,
+    provider: &ProviderName,
+    connection: Option<ConnectionName>,
+    force: bool,
+    via: LoginVia,
+    ui: &Ui,
+) -> Result<LoginStarted, Failure> {
+    let request = Request::Login(authsome_proto::request::Login {
+        provider: provider.clone(),
+        connection,
+        force,
+        via,
+    });
+    match daemon.call(request, ui)? {
+        Response::LoginStarted(begun) => Ok(begun),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Hands a key over; gives the login up where that fails.
+pub(super) fn submit(
+    daemon: &mut Daemon,
+    login: LoginId,
+    secret: Secret,
+    ui: &Ui,
+) -> Result<LoggedIn, Failure> {
+    match daemon.call(
+        Request::LoginSubmit {
+            login: login.clone(),
+            secret,
+        },
+        ui,
+    ) {
+        Ok(Response::LoggedIn(logged_in)) => Ok(logged_in),
+        Ok(_) => Err(unexpected()),
+        Err(failure) => {
+            // it may be over already; what matters is that it does not wait for nobody
+            drop(daemon.call(Request::LoginCancel { login }, ui));
+            Err(failure)
+        }
+    }
+}
+
+/// Asks on the terminal; a key of the wrong shape is asked for again.
+fn ask(
+    daemon: &mut Daemon,
+    provider: &ProviderName,
+    begun: LoginStarted,
+    ui: &Ui,
+) -> Result<LoggedIn, Failure> {
+    let interrupt = Interrupt::watch()?;
+    guide(&begun, ui);
+    let mut login = begun.login;
+    loop {
+        let secret = match prompt::hidden(&format!("Key for {} (hidden): ", begun.display_name)) {
+            Ok(secret) => secret,
+            Err(failure) => {
+                drop(daemon.call(Request::LoginCancel { login }, ui));
+                if interrupt.came() {
+                    ui.note("login cancelled");
+                }
+                return Err(failure);
+            }
+        };
+        let request = Request::LoginSubmit {
+            login: login.clone(),
+            secret,
+        };
+        match daemon.call(request, ui) {
+            Ok(Response::LoggedIn(logged_in)) => return Ok(logged_in),
+            Ok(_) => return Err(unexpected()),
+            Err(failure) if failure.is(ErrorCode::InvalidSecret) && io::stdin().is_terminal() => {
+                ui.failure(&failure);
+                login = still_waiting(daemon, provider, &begun.connection, login, ui)?;
+            }
+            Err(failure) => {
+                drop(daemon.call(Request::LoginCancel { login }, ui));
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// A refused key may or may not have ended its login: begin another one, so that the answer to
+/// both is the same.
+fn still_waiting(
+    daemon: &mut Daemon,
+    provider: &ProviderName,
+    connection: &ConnectionName,
+    login: LoginId,
+    ui: &Ui,
+) -> Result<LoginId, Failure> {
+    drop(daemon.call(Request::LoginCancel { login }, ui));
+    // whether it may be replaced was decided when the first login began
+    let begun = begin(
+        daemon,
+        provider,
+        Some(connection.clone()),
+        true,
+        LoginVia::Submit,
+        ui,
+    )?;
+    Ok(begun.login)
+}
+
+/// What is asked for and where to get it.
+fn guide(begun: &LoginStarted, ui: &Ui) {
+    for url in &begun.key_urls {
+        ui.note(&format!("get a key at {}", crate::ui::printable(url)));
+    }
+    if let Some(hint) = &begun.hint {
+        ui.note(&format!("it looks like {}", crate::ui::printable(hint)));
+    }
+}
+
+/// Opens the page and waits.
+fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: &Ui) -> Result<LoggedIn, Failure> {
+    let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    let interrupt = Interrupt::watch()?;
+    if let Some(port) = begun.moved_from {
+        ui.warning(&format!(
+            "port {port} is taken by another program; the page moved"
+        ));
+    }
+    ui.note(&format!(
+        "enter the key for {} at {url}",
+        begun.display_name
+    ));
+    if let Err(error) = webbrowser::open(url) {
+        ui.detail(&format!("no browser was opened: {error}"));
+        ui.note("no browser could be opened; open that page yourself");
+    }
+    wait(
+        daemon,
+        &begun.login,
+        Some(interrupt),
+        Waiting::ForOurs(begun),
+        ui,
+    )
+}
+
+/// Prints session and link.
+fn link(begun: &LoginStarted, ui: &Ui) -> Done {
+    let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    if ui.json {
+        return ui.object(json!({
+            "session": begun.login,
+            "url": url,
+            "connection": begun.connection,
+            "seconds_left": begun.seconds_left,
+        }));
+    }
+    ui.line(&format!("session: {}", begun.login))?;
+    ui.line(&format!("url: {url}"))?;
+    ui.note(&format!(
+        "`authsome login --resume {}` waits for it",
+        begun.login
+    ));
+    Ok(())
+}
+
+/// Whose login is waited for: giving up ends our own, and leaves another's alone.
+#[derive(Debug, Clone, Copy)]
+enum Waiting<'a> {
+    ForAnother,
+    ForOurs(&'a LoginStarted),
+}
+
+/// Waits for a login to end.
+fn wait(
+    daemon: &mut Daemon,
+    login: &LoginId,
+    interrupt: Option<Interrupt>,
+    whose: Waiting<'_>,
+    ui: &Ui,
+) -> Result<LoggedIn, Failure> {
+    let interrupt = match interrupt {
+        Some(interrupt) => interrupt,
+        None => Interrupt::watch()?,
+    };
+    let request = daemon.send(Request::LoginWait {
+        login: login.clone(),
+    })?;
+    let mut spinner = Spinner::new(ui);
+    if let Waiting::ForOurs(begun) = whose {
+        spinner.left(begun.seconds_left);
+    }
+    loop {
+        if interrupt.came() {
+            spinner.clear();
+            return Err(give_up(daemon, request, login, whose, ui));
+        }
+        spinner.turn();
+        match daemon.next(TICK)? {
+            Some(ServerFrame::Answer { id, result }) if id == request => {
+                spinner.clear();
+                return match result.map_err(Failure::from)? {
+                    Response::LoggedIn(logged_in) => Ok(logged_in),
+                    _ => Err(unexpected()),
+                };
+            }
+            Some(ServerFrame::Event {
+                event: Event::LoginProgress { stage, .. },
+                ..
+            }) => match stage {
+                LoginStage::Waiting { seconds_left } => spinner.left(seconds_left),
+                LoginStage::Rejected { reason } => {
+                    spinner.aside(|| ui.warning(&crate::ui::printable(&reason)));
+                }
+                LoginStage::Storing => spinner.say("storing the key"),
+            },
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Ends the login at the daemon, or only our waiting for it.
+fn give_up(
+    daemon: &mut Daemon,
+    request: u32,
+    login: &LoginId,
+    whose: Waiting<'_>,
+    ui: &Ui,
+) -> Failure {
+    if let Waiting::ForAnother = whose {
+        drop(daemon.cancel(request));
+        ui.note(&format!(
+            "the login still waits; `authsome login --resume {login}` goes on"
+        ));
+        return Failure::said(INTERRUPTED);
+    }
+    let cancelled = daemon.send(Request::LoginCancel {
+        login: login.clone(),
+    });
+    let deadline = Instant::now() + CANCEL_DEADLINE;
+    if let Ok(sent) = cancelled {
+        while Instant::now() < deadline {
+            match daemon.next(TICK) {
+                Ok(Some(ServerFrame::Answer { id, .. })) if id == sent => break,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    ui.note("login cancelled");
+    Failure::said(INTERRUPTED)
+}
+
+/// The one spinner: on a terminal only, turned by the loop that waits, without a thread.
+struct Spinner {
+    bar: Option<ProgressBar>,
+    until: Option<Instant>,
+    text: &'static str,
+}
+
+impl Spinner {
+    fn new(ui: &Ui) -> Self {
+        let bar = ui.may_animate().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar
+        });
+        Self {
+            bar,
+            until: None,
+            text: "waiting for the form",
+        }
+    }
+
+    fn left(&mut self, seconds: u64) {
+        self.until = Instant::now().checked_add(Duration::from_secs(seconds));
+    }
+
+    fn say(&mut self, text: &'static str) {
+        self.text = text;
+        self.until = None;
+    }
+
+    fn turn(&self) {
+        let Some(bar) = &self.bar else { return };
+        let left = self
+            .until
+            .map(|until| until.saturating_duration_since(Instant::now()).as_secs());
+        bar.set_message(match left {
+            Some(left) => format!(
+                "{}, {}:{:02} left (Ctrl-C cancels)",
+                self.text,
+                left / 60,
+                left % 60
+            ),
+            None => self.text.into(),
+        });
+        bar.tick();
+    }
+
+    fn aside(&self, say: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Says who is connected.
+pub(super) fn show(logged_in: &LoggedIn, ui: &Ui) -> Done {
+    if ui.json {
+        return ui.object(json!({
+            "status": "connected",
+            "provider": logged_in.provider,
+            "display_name": logged_in.display_name,
+            "connection": logged_in.connection,
+            "default": logged_in.is_default,
+            "replaced": logged_in.replaced,
+            "variables": logged_in.variables,
+            "store": logged_in.store,
+            "runs": logged_in.runs,
+        }));
+    }
+    ui.done(&text(logged_in))
+}
+
+fn text(logged_in: &LoggedIn) -> String {
+    let mut text = format!(
+        "connected: {} ({})",
+        logged_in.provider, logged_in.connection
+    );
+    text.push_str(if logged_in.replaced {
+        "; replaced in the "
+    } else {
+        "; stored in the "
+    });
+    text.push_str(&logged_in.store);
+    if !logged_in.variables.is_empty() {
+        text.push_str("; programs see ");
+        text.push_str(&logged_in.variables.join(", "));
+    }
+    if logged_in.runs > 0 {
+        text.push_str("; works at once in ");
+        let runs = usize::try_from(logged_in.runs).unwrap_or(usize::MAX);
+        text.push_str(&super::view::count(runs, "living run", "living runs"));
+    }
+    if !logged_in.is_default {
+        text.push_str(&format!(
+            "; `authsome run --connection {}={}` uses it",
+            logged_in.provider, logged_in.connection
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_opened_only_where_it_would_be_seen() {
+        let display = |variables: &[&str]| has_display(|name| variables.contains(&name));
+        assert!(display(&["WAYLAND_DISPLAY"]));
+        assert!(display(&["DISPLAY"]));
+        assert!(!display(&["DISPLAY", "SSH_CONNECTION"]));
+        assert!(display(&["BROWSER", "SSH_CONNECTION"]));
+        assert_eq!(display(&[]), cfg!(target_os = "macos"));
+    }
+
+    #[test]
+    fn a_login_says_who_is_connected_and_what_programs_see() {
+        let logged_in = LoggedIn {
+            provider: "intercom".parse().unwrap(),
+            display_name: "Intercom".into(),
+            connection: ConnectionName::default_name(),
+            is_default: true,
+            replaced: false,
+            variables: vec!["INTERCOM_API_KEY".into()],
+            store: "keyring".into(),
+            runs: 0,
+        };
+        assert_eq!(
+            text(&logged_in),
+            "connected: intercom (default); stored in the keyring; programs see INTERCOM_API_KEY"
+        );
+        let second = LoggedIn {
+            connection: "team".parse().unwrap(),
+            is_default: false,
+            replaced: true,
+            runs: 1,
+            ..logged_in
+        };
+        assert_eq!(
+            text(&second),
+            "connected: intercom (team); replaced in the keyring; programs see INTERCOM_API_KEY; \
+             works at once in 1 living run; `authsome run --connection intercom=team` uses it"
+        );
+    }
+}

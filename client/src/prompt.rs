@@ -1,0 +1,68 @@
+//! Questions on the terminal: yes or no, and secrets that are not echoed.
+//!
+//! Where there is no terminal nothing is assumed: the command fails and says which option answers
+//! the question.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use authsome_proto::Secret;
+use zeroize::Zeroizing;
+
+use crate::error::Failure;
+use crate::interrupt::INTERRUPTED;
+use crate::secrets;
+use crate::ui::Ui;
+
+/// Which passphrase is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The one that was chosen before.
+    Known,
+    /// One to be chosen now: asked twice.
+    New,
+}
+
+/// Asks for leave; an error with `otherwise` as the hint where nobody can be asked.
+pub(crate) fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(
+            Failure::failed(format!("there is no terminal to ask on: {question}")).hint(otherwise),
+        );
+    }
+    crate::ui::question(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::failed("cannot read the answer").because(&error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+/// Asks for a secret without echoing it.
+pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
+    secrets::conceal();
+    loop {
+        let text = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Failure::said(INTERRUPTED),
+            _ => Failure::failed("there is no terminal to ask on").because(&error),
+        })?;
+        let text = Zeroizing::new(text);
+        if !text.is_empty() {
+            return Ok(Secret::new(text.as_str().to_owned()));
+        }
+    }
+}
+
+/// Asks for the file store's passphrase.
+pub(crate) fn passphrase(ask: Ask, ui: &Ui) -> Result<Secret, Failure> {
+    match ask {
+        Ask::Known => hidden("Passphrase of the vault: "),
+        Ask::New => loop {
+            let first = hidden("New passphrase for the vault: ")?;
+            if first.expose() == hidden("Once more: ")?.expose() {
+                return Ok(first);
+            }
+            ui.warning("the two differ");
+        },
+    }
+}
