@@ -42,7 +42,7 @@ use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
 
 pub use login::LoginState;
-pub use run::{Asker, Run};
+pub use run::{Asker, Inside, Run};
 
 /// How many events a slow listener may lag behind before it misses some.
 const EVENTS_MAX: usize = 1024;

@@ -90,6 +90,8 @@ fn run(mode: Mode) -> Result<(), Failure> {
         return Err(Failure::Spawn(again(std::env::args_os().skip(1)).exec()));
     }
     if mode == Mode::Detach {
+        // before the kernels that know how, a script's open files stay open with us
+        sys::inherited::close_on_exec().ok();
         return again(["--background"])
             .stdin(Stdio::null())
             .stderr(Stdio::null())
