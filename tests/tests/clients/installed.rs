@@ -14,7 +14,7 @@ use authsome_tests::binaries::on_path;
 pub(crate) const NODE_VERSIONS: [&str; 3] = ["18", "20", "24"];
 
 /// Programs, and the Debian packages they are in.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("cc", "build-essential"),
     ("curl", "curl"),
     ("git", "git"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("javac", "default-jdk-headless"),
     ("npm", "npm"),
     ("php", "php-cli php-curl"),
+    ("pkg-config", "pkg-config libssl-dev"),
     ("python3", "python3-venv"),
     ("ruby", "ruby"),
     ("wget", "wget"),
