@@ -6,7 +6,6 @@
 mod answers;
 mod body;
 mod certificates;
-mod sha1;
 mod websocket;
 
 use std::net::SocketAddr;

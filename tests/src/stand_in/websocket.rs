@@ -7,10 +7,10 @@ use http::{Response, StatusCode, header};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::Answer;
-use super::sha1;
 
 /// Joined to the client's key before hashing: the proof that this end speaks WebSocket.
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -29,7 +29,7 @@ pub(super) fn accept(request: &mut Request<Incoming>) -> Response<Answer> {
         *refused.status_mut() = StatusCode::UPGRADE_REQUIRED;
         return refused;
     };
-    let proof = STANDARD.encode(sha1::digest(&[key.as_bytes(), MAGIC.as_bytes()].concat()));
+    let proof = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(MAGIC).finalize());
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
