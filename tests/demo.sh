@@ -82,12 +82,13 @@ programs=${CARGO_TARGET_DIR:-$PWD/target}/debug
 # if this script is killed
 mkdir -m 700 "$scratch/home" "$scratch/run" "$scratch/user"
 key=demo_$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
-"$programs/authsome-standin" --for 600 --print --token "$key" >"$scratch/server.log" 2>&1 </dev/null &
+: >"$scratch/server.log"
+TMPDIR=$scratch "$programs/authsome-standin" --for 600 --print --token "$key" >"$scratch/server.log" 2>&1 </dev/null &
 server=$!
 for _ in $(seq 100); do
     address=$(sed -n 's/^listening //p' "$scratch/server.log")
     ca=$(sed -n 's/^ca //p' "$scratch/server.log")
-    [ -z "$ca" ] || break
+    [ -z "$address" ] || [ -z "$ca" ] || break
     sleep 0.1
 done
 [ -n "$ca" ] || { cat "$scratch/server.log" >&2; fail 'the stand-in server did not start'; }

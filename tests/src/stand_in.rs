@@ -138,8 +138,8 @@ impl StandIn {
     pub fn with(options: Options) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("as-up-")
-            .tempdir_in("/tmp")
-            .expect("/tmp can be written");
+            .tempdir()
+            .expect("the folder for temporary files can be written");
         open_for_all(folder.path());
         let ca_path = folder.path().join("ca.pem");
         let tls = certificates::server_config(&options, &ca_path);

@@ -29,7 +29,12 @@ pub(super) fn accept(request: &mut Request<Incoming>) -> Response<Answer> {
         *refused.status_mut() = StatusCode::UPGRADE_REQUIRED;
         return refused;
     };
-    let proof = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(MAGIC).finalize());
+    let proof = STANDARD.encode(
+        Sha1::new()
+            .chain_update(key.as_bytes())
+            .chain_update(MAGIC)
+            .finalize(),
+    );
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
