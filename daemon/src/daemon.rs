@@ -76,9 +76,8 @@ impl StartError {
             Self::Connections(error) => error.hint(),
             Self::Folder { source, .. } => source.hint(),
             Self::Lock(LockError::Held(_)) => Some("`authsome daemon status` shows it".into()),
-            Self::Lock(LockError::File { .. }) => None,
             Self::Places(_) => Some("set `AUTHSOME_HOME` to an absolute path".into()),
-            Self::System { .. } => None,
+            Self::Lock(LockError::File { .. }) | Self::System { .. } => None,
         }
     }
 
@@ -162,9 +161,9 @@ async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError
     let path = places.socket();
     let socket = listen::bind(&path).map_err(system("bind the control socket"))?;
     let shutdown = CancellationToken::new();
-    warnings
-        .iter()
-        .for_each(|warning| tracing::warn!("{warning}"));
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
 
     let broker = Broker::new(
         places,

@@ -14,7 +14,7 @@
 //!
 //! Not here: matching requests (`routing`), stored credentials (`vault`, `connections`).
 
-pub mod bundled;
+mod bundled;
 mod catalogue;
 mod check;
 mod definition;
@@ -24,6 +24,7 @@ mod fields;
 mod host_regex;
 mod key_pattern;
 mod native;
+mod parse;
 mod problem;
 mod register;
 mod render;
@@ -36,8 +37,8 @@ pub use definition::{
     Auth, Availability, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable,
     ExtractedCookie, Flow, Kind, OAuth2, RouteRule,
 };
-pub use document::parse_definition;
 pub use key_pattern::{KeyPattern, ParseKeyPatternError};
+pub use parse::parse_definition;
 pub use problem::{Problem, Severity};
 pub use register::{Registration, plan_registration};
 pub use signature::{Signature, signature};

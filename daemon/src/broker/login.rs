@@ -330,12 +330,11 @@ impl Broker {
 /// Returns once the login is over.
 async fn ended(state: &mut watch::Receiver<LoginState>) {
     // the sender lives in the session, which its attendant holds: an error is the end too
-    drop(
-        state
-            .wait_for(|state| matches!(state, LoginState::Ended(_)))
-            .await
-            .is_ok(),
-    );
+    while !matches!(*state.borrow_and_update(), LoginState::Ended(_)) {
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 impl Session {

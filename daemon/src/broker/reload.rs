@@ -116,7 +116,7 @@ impl Broker {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 // one pending notice is enough
-                drop(send.try_send(()));
+                send.try_send(()).ok();
             }
         });
         let home = self.places.home.clone();
@@ -142,7 +142,7 @@ impl Broker {
                     () = broker.shutdown.cancelled() => return,
                 }
                 tokio::time::sleep(SETTLE).await;
-                drop(changes.try_recv());
+                changes.try_recv().ok();
                 broker.reload_changed().await;
             }
         });

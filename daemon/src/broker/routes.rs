@@ -139,7 +139,7 @@ fn add(
         Lookup::Found(loaded) => {
             let gained = hosts_gained(definition, &loaded.hosts);
             run.covered(&rule.hosts)
-                .partition(|host| !gained.contains(&host.to_string()))
+                .partition(|host| !gained.contains(&rule.place(host)))
         }
         Lookup::Missing | Lookup::Unavailable => (run.covered(&rule.hosts).collect(), Vec::new()),
     };

@@ -140,10 +140,7 @@ impl Broker {
         }
         pidfd::lineage(pid).into_iter().find_map(|ancestor| {
             // of several runs of one process the last one is what its children were told
-            runs.iter()
-                .filter(|run| run.view.pid == ancestor)
-                .next_back()
-                .cloned()
+            runs.iter().rfind(|run| run.view.pid == ancestor).cloned()
         })
     }
 

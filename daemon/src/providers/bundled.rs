@@ -4,7 +4,7 @@
 //! without a line here, or a line without a file, does not pass.
 
 /// Name and text of every bundled definition.
-pub const DEFINITIONS: &[(&str, &str)] = &[
+pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("ahrefs", include_str!("../../providers/ahrefs.json")),
     ("anthropic", include_str!("../../providers/anthropic.json")),
     ("apollo", include_str!("../../providers/apollo.json")),
@@ -382,6 +382,8 @@ mod tests {
             slot("lemlist"),
             Slot::Basic(BasicPair::Password { user: "".into() })
         );
+        let user = "anystring".into();
+        assert_eq!(slot("mailchimp"), Slot::Basic(BasicPair::Password { user }));
         assert_eq!(slot("rewardful"), Slot::Basic(BasicPair::Username));
         assert_eq!(
             slot("hunter"),

@@ -23,8 +23,8 @@ use nix::fcntl::OFlag;
 use super::bundled;
 use super::check;
 use super::definition::Definition;
-use super::document::parse_definition;
-use super::problem::{Problem, Severity, quoted};
+use super::parse::{parse_definition, parse_override};
+use super::problem::{Problem, Severity};
 use super::suggest;
 
 /// Largest file that is read as a definition, in bytes. The largest real one has 3 KiB; the text
@@ -170,43 +170,25 @@ impl Catalogue {
             self.problems.push(warning);
             return;
         };
-        let (definition, mut problems) = match read_file(&path) {
-            Ok(text) => parse_definition(&text, &path, Some(&stem)),
+        let (definition, problems) = match read_file(&path) {
+            Ok(text) => parse_override(&text, &path, &stem),
             Err(message) => (None, vec![problem(&path, Some(&stem), message)]),
         };
-        let definition = definition.filter(|definition| {
-            let same = definition.name.as_str() == stem;
-            if !same {
-                let message = format!(
-                    "the file is named {} but defines `{}`; rename one of them",
-                    quoted(&format!("{stem}.json")),
-                    definition.name
-                );
-                problems.push(Problem {
-                    field: Some("name".into()),
-                    ..problem(&path, Some(&stem), message)
-                });
-            }
-            same
-        });
-        match definition {
-            Some(definition) => {
-                let entry = Entry {
-                    source: Source::Custom { path },
-                    shadowed_broken: None,
-                    definition: Arc::new(definition),
-                };
-                self.entries.insert(entry.definition.name.clone(), entry);
-            }
-            None => {
-                let worst = problems
-                    .iter()
-                    .find(|problem| problem.severity == Severity::Error);
-                if let Ok(name) = stem.parse::<ProviderName>()
-                    && let Some(entry) = self.entries.get_mut(&name)
-                {
-                    entry.shadowed_broken = worst.cloned();
-                }
+        if let Some(definition) = definition {
+            let entry = Entry {
+                source: Source::Custom { path },
+                shadowed_broken: None,
+                definition: Arc::new(definition),
+            };
+            self.entries.insert(entry.definition.name.clone(), entry);
+        } else {
+            let worst = problems
+                .iter()
+                .find(|problem| problem.severity == Severity::Error);
+            if let Ok(name) = stem.parse::<ProviderName>()
+                && let Some(entry) = self.entries.get_mut(&name)
+            {
+                entry.shadowed_broken = worst.cloned();
             }
         }
         self.problems.extend(problems);
@@ -232,7 +214,8 @@ impl Catalogue {
                 if let Some(overlap) = check::overlap(&entry.definition, &other.definition) {
                     let message = format!(
                         "`{name}` and `{other_name}` both claim `{}{}`; while both are connected, such requests are refused",
-                        overlap.host, overlap.path
+                        overlap.host,
+                        overlap.path.as_deref().unwrap_or_default()
                     );
                     found.push(Problem {
                         field: Some("routes".into()),
@@ -290,8 +273,8 @@ fn read_file(path: &Path) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let before = error.as_bytes().get(..at).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default());
+        let line = 1 + before.matches('\n').count();
         format!("line {line} of this file is not UTF-8")
     })
 }
@@ -406,6 +389,7 @@ mod tests {
             assert!(catalogue.problems().contains(shadowed));
             assert!(shadowed.file.ends_with("intercom.json"));
             assert!(catalogue.find("other").is_none());
+            assert_eq!(shadowed.provider.as_deref(), Some("intercom"));
         }
     }
 
@@ -475,11 +459,11 @@ mod tests {
             .collect();
         assert_eq!(told.len(), 3, "{told:#?}");
         assert!(
-            told[0].starts_with("`mine` and `klaviyo` both claim `a.klaviyo.com/`"),
+            told[0].starts_with("`mine` and `klaviyo` both claim `a.klaviyo.com`"),
             "{told:?}"
         );
         assert!(
-            told[1].starts_with("`mine` and `openai` both claim `api.openai.com/`"),
+            told[1].starts_with("`mine` and `openai` both claim `api.openai.com`"),
             "{told:?}"
         );
         assert!(

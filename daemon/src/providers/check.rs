@@ -11,8 +11,8 @@ use super::fields;
 pub(super) struct Overlap {
     /// The narrower of the two host patterns.
     pub(super) host: String,
-    /// The path both have.
-    pub(super) path: String,
+    /// The path both have; none if both mean everything.
+    pub(super) path: Option<String>,
 }
 
 /// The first destination on which neither definition wins: same kind of host pattern, same port,
@@ -44,7 +44,11 @@ fn overlap_of_rules(a: &RouteRule, b: &RouteRule) -> Option<Overlap> {
         }
         _ => None, // an exact name wins over a wildcard
     })?;
-    Some(Overlap { host, path })
+    let everywhere = a.path.specificity() == 0;
+    Some(Overlap {
+        host,
+        path: (!everywhere).then_some(path),
+    })
 }
 
 fn share_a_method(a: &Methods, b: &Methods) -> bool {

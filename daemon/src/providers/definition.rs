@@ -48,11 +48,7 @@ impl Definition {
         let mut hosts = Vec::new();
         for rule in &self.routes {
             for pattern in &rule.hosts {
-                let shown = if rule.port == HTTPS_PORT {
-                    pattern.to_string()
-                } else {
-                    format!("{pattern}:{}", rule.port)
-                };
+                let shown = rule.place(pattern);
                 if !hosts.contains(&shown) {
                     hosts.push(shown);
                 }
@@ -164,6 +160,17 @@ pub struct RouteRule {
     pub methods: Methods,
     /// The one place on the wire that is filled.
     pub slot: Slot,
+}
+
+impl RouteRule {
+    /// One of the rule's hosts as [`Definition::hosts`] writes it.
+    pub fn place(&self, pattern: &HostPattern) -> String {
+        if self.port == HTTPS_PORT {
+            pattern.to_string()
+        } else {
+            format!("{pattern}:{}", self.port)
+        }
+    }
 }
 
 /// A variable that programs read.

@@ -9,22 +9,20 @@
 //! Invariant: nothing is widened (P2). A `regex:` host becomes names and whole-label wildcards; one
 //! that cannot is left out, with an error that names it.
 
+mod auth;
+mod hosts;
+
 use authsome_proto::ProviderName;
 
-use crate::routing::{HostPattern, Methods, PathScope, Slot};
+use crate::routing::{Methods, Slot};
 
-use super::definition::{
-    Auth, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable, Flow,
-    HTTPS_PORT, Kind, OAuth2, RouteRule,
-};
+use self::auth::read_auth;
+use self::hosts::read_places;
+use super::definition::{Auth, Definition, EnvValue, EnvVariable, Kind, RouteRule};
 use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
-use super::host_regex;
 use super::key_pattern::KeyPattern;
-use super::native::{
-    CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, FLOWS, KINDS, default_availability, endpoint_url, one_of,
-    pairs, path_scope, read_extract,
-};
+use super::native::{KINDS, default_availability, one_of};
 use super::problem::quoted;
 
 /// Fields that only people and that product's web pages read.
@@ -161,32 +159,6 @@ fn warn_unknown(report: &mut Report<'_>, table: &Table<'_, '_>, known: &[&str]) 
     }
 }
 
-fn read_auth(
-    report: &mut Report<'_>,
-    root: &Table<'_, '_>,
-    oauth: Option<&Table<'_, '_>>,
-) -> Option<Auth> {
-    let item = root.required(report, "auth_type")?;
-    match one_of(
-        report,
-        &item,
-        &[("api_key", 0), ("browser", 1), ("oauth2", 2)],
-    )? {
-        0 => Some(Auth::ApiKey),
-        1 => {
-            let table = root.required(report, "browser")?.table(report)?;
-            read_browser(report, &table).map(Auth::Browser)
-        }
-        _ => {
-            let Some(table) = oauth else {
-                report.error("", root.at(), "`oauth` is missing");
-                return None;
-            };
-            read_oauth(report, root, table).map(Auth::OAuth2)
-        }
-    }
-}
-
 /// Absent means `Bearer`; `null` and `""` both mean no prefix.
 fn read_slot(report: &mut Report<'_>, key: Option<&Table<'_, '_>>) -> Option<Slot> {
     let Some(key) = key else {
@@ -248,133 +220,6 @@ fn read_pattern(report: &mut Report<'_>, key: &Table<'_, '_>) -> Option<KeyPatte
     }
 }
 
-/// Hosts that share a port and a path.
-struct Place {
-    hosts: Vec<HostPattern>,
-    port: u16,
-    path: PathScope,
-}
-
-fn read_places(
-    report: &mut Report<'_>,
-    root: &Table<'_, '_>,
-    base_url: Option<&str>,
-) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
-    let given = ["api_url", "host_url"]
-        .into_iter()
-        .filter_map(|field| root.present(field));
-    let given: Vec<_> = given.collect();
-    if given.is_empty() {
-        let message = "`api_url` is missing: no host would get the credential";
-        report.error(root.path(), root.at(), message);
-    }
-    let anchor = given.first().map(|item| (item.path.clone(), item.at()));
-    for item in given.into_iter().flat_map(Item::list_or_one) {
-        let Some(text) = item.words(report) else {
-            continue;
-        };
-        let text = match base_url {
-            Some(base) => text.replace("{base_url}", base.trim_end_matches('/')),
-            None => text,
-        };
-        let read = match text.strip_prefix("regex:") {
-            Some(expression) => translate(report, &item, expression),
-            None => read_place(&text).map_err(|message| {
-                report.left_out(
-                    &item.path,
-                    item.at(),
-                    format!("{message}; this host is left out"),
-                );
-            }),
-        };
-        let Ok(place) = read else {
-            continue;
-        };
-        let same = places
-            .iter_mut()
-            .find(|known| known.port == place.port && known.path == place.path);
-        match same {
-            Some(known) => {
-                let new: Vec<_> = place
-                    .hosts
-                    .into_iter()
-                    .filter(|host| !known.hosts.contains(host))
-                    .collect();
-                known.hosts.extend(new);
-            }
-            None => places.push(place),
-        }
-    }
-    if places.is_empty()
-        && let Some((path, at)) = anchor
-    {
-        report.error(&path, at, "no host is left that would get the credential");
-    }
-    places
-}
-
-fn translate(report: &mut Report<'_>, item: &Item<'_, '_>, expression: &str) -> Result<Place, ()> {
-    let translation = host_regex::translate(expression).map_err(|reason| {
-        let message = format!(
-            "{} cannot be kept safely: {reason}; this host is left out, write the names instead, such as `api.example.com` or `*.example.com`",
-            quoted(expression)
-        );
-        report.left_out(&item.path, item.at(), message);
-    })?;
-    if !translation.looser.is_empty() {
-        let shown: Vec<String> = translation
-            .hosts
-            .iter()
-            .map(|host| format!("`{host}`"))
-            .collect();
-        let message = format!(
-            "{} is looser than it looks: {}; read as {}",
-            quoted(expression),
-            translation.looser.join(", "),
-            shown.join(", ")
-        );
-        report.warning(&item.path, item.at(), message);
-    }
-    let path = PathScope::parse("").map_err(drop)?;
-    Ok(Place {
-        hosts: translation.hosts,
-        port: HTTPS_PORT,
-        path,
-    })
-}
-
-/// `api.x.com`, `https://api.x.com:8443/v1`: a host with an optional port and path.
-fn read_place(text: &str) -> Result<Place, String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
-    if !scheme.eq_ignore_ascii_case("https") {
-        return Err(format!(
-            "{} is not https, and credentials go nowhere else",
-            quoted(text)
-        ));
-    }
-    if rest.contains(['?', '#', '@', '{', '}']) {
-        return Err(format!("{} is more than a host and a path", quoted(text)));
-    }
-    let (authority, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, ""),
-    };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !authority.ends_with(']') => {
-            let port = port.parse::<std::num::NonZeroU16>();
-            let port = port.map_err(|_| format!("{} has no valid port", quoted(text)))?;
-            (host, port.get())
-        }
-        _ => (authority, HTTPS_PORT),
-    };
-    Ok(Place {
-        hosts: vec![fields::host_pattern(host)?],
-        port,
-        path: path_scope(path.trim_end_matches('/'))?,
-    })
-}
-
 fn read_export(report: &mut Report<'_>, item: &Item<'_, '_>, cookies: bool) -> Vec<EnvVariable> {
     let Some(table) = item.table(report) else {
         return Vec::new();
@@ -428,176 +273,12 @@ fn add_variable(
     }
 }
 
-fn read_oauth(
-    report: &mut Report<'_>,
-    root: &Table<'_, '_>,
-    table: &Table<'_, '_>,
-) -> Option<OAuth2> {
-    warn_unknown(
-        report,
-        table,
-        &[
-            "base_url",
-            "authorization_url",
-            "token_url",
-            "revocation_url",
-            "device_authorization_url",
-            "registration_endpoint",
-            "scopes",
-            "pkce",
-            "supports_device_code",
-            "supports_device_flow",
-            "supports_dcr",
-            "authorization_method",
-            "authorization_params",
-            "device_token_request",
-        ],
-    );
-    let base_url = table
-        .present("base_url")
-        .and_then(|item| url_of(report, &item));
-    let registration = root
-        .present("registration")
-        .and_then(|item| item.table(report));
-    let mut endpoint = |table: &Table<'_, '_>, name: &str| {
-        let item = table.present(name)?;
-        endpoint_url(report, &item, base_url.as_deref())
-    };
-    let authorization_url = endpoint(table, "authorization_url");
-    let revocation_url = endpoint(table, "revocation_url");
-    let device_authorization_url = endpoint(table, "device_authorization_url");
-    let registration_endpoint = endpoint(table, "registration_endpoint")
-        .or_else(|| endpoint(registration.as_ref()?, "registration_endpoint"));
-    let token_url = table
-        .required(report, "token_url")
-        .and_then(|item| endpoint_url(report, &item, base_url.as_deref()));
-    let mut flag = |names: &[&str], default| match names.iter().find_map(|name| table.present(name))
-    {
-        Some(item) => item.flag(report),
-        None => Some(default),
-    };
-    let pkce = flag(&["pkce"], true)?;
-    let device = flag(&["supports_device_code", "supports_device_flow"], false)?;
-    let dcr = flag(&["supports_dcr"], false)?;
-    let scopes = table
-        .present("scopes")
-        .and_then(|item| item.texts(report))
-        .unwrap_or_default();
-    let client_auth = match table.present("authorization_method") {
-        Some(item) => one_of(report, &item, CLIENT_AUTHS)?,
-        None => ClientAuth::Body,
-    };
-    let authorization_params = table
-        .present("authorization_params")
-        .map_or_else(Vec::new, |item| pairs(report, &item));
-    let request = match table.present("device_token_request") {
-        Some(item) => one_of(report, &item, DEVICE_TOKEN_REQUESTS)?,
-        None => DeviceTokenRequest::OAuth2Form,
-    };
-    let mut flows = match root.present("flow") {
-        Some(item) => vec![one_of(report, &item, FLOWS)?],
-        None => Vec::new(),
-    };
-    let possible = [
-        (
-            Flow::Pkce,
-            authorization_url.is_some() && !flows.contains(&Flow::DcrPkce),
-        ),
-        (
-            Flow::DeviceCode,
-            device && device_authorization_url.is_some(),
-        ),
-        (Flow::DcrPkce, dcr && registration_endpoint.is_some()),
-    ];
-    for (flow, works) in possible {
-        if works && !flows.contains(&flow) {
-            flows.push(flow);
-        }
-    }
-    if flows.is_empty() {
-        report.error(
-            table.path(),
-            table.at(),
-            "no flow can work with these endpoints",
-        );
-        return None;
-    }
-    Some(OAuth2 {
-        base_url,
-        authorization_url,
-        token_url: token_url?,
-        revocation_url,
-        registration_endpoint,
-        device_token_request: flows.contains(&Flow::DeviceCode).then_some(request),
-        device_authorization_url,
-        flows,
-        scopes,
-        pkce,
-        client_auth,
-        authorization_params,
-    })
-}
-
-fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browser> {
-    warn_unknown(
-        report,
-        table,
-        &[
-            "entry_url",
-            "domains",
-            "auth_cookies",
-            "ttl_hours",
-            "ttl_from_cookie",
-            "extra_headers",
-            "extract",
-        ],
-    );
-    let entry_url = table
-        .required(report, "entry_url")
-        .and_then(|item| url_of(report, &item));
-    let cookie_domains = table
-        .required(report, "domains")
-        .and_then(|item| item.texts(report));
-    let cookies_item = table.required(report, "auth_cookies")?;
-    let auth_cookies = cookies_item.texts(report)?;
-    match auth_cookies.first() {
-        Some(first) => {
-            checked(report, &cookies_item, fields::token(first))?;
-        }
-        None => report.error(
-            &cookies_item.path,
-            cookies_item.at(),
-            "this list cannot be empty",
-        ),
-    }
-    let ttl_hours = table
-        .present("ttl_hours")
-        .and_then(|item| item.number(report));
-    let ttl_from_cookie = table
-        .present("ttl_from_cookie")
-        .and_then(|item| item.words(report));
-    let extra_headers = table
-        .present("extra_headers")
-        .map_or_else(Vec::new, |item| pairs(report, &item));
-    let extract = table
-        .present("extract")
-        .map_or_else(Vec::new, |item| read_extract(report, &item));
-    Some(Browser {
-        entry_url: entry_url?,
-        cookie_domains: cookie_domains?,
-        auth_cookies,
-        ttl_hours,
-        ttl_from_cookie,
-        extra_headers,
-        extract,
-        cookie_header: true,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::providers::{Availability, Problem, Severity, parse_definition};
+    use crate::providers::{ClientAuth, DeviceTokenRequest, Flow};
+    use crate::routing::PathScope;
 
     fn read(text: &str) -> (Definition, Vec<Problem>) {
         let (definition, problems) = parse_definition(text, "x.json".as_ref(), None);
@@ -674,10 +355,8 @@ mod tests {
         };
         assert_eq!(oauth.flows, [Flow::DeviceCode, Flow::Pkce, Flow::DcrPkce]);
         assert_eq!(oauth.device_token_request, Some(DeviceTokenRequest::Json));
-        assert_eq!(
-            definition.routes.first().unwrap().path.to_string(),
-            "/api/v2"
-        );
+        let path = &definition.routes.first().unwrap().path;
+        assert_eq!(*path, PathScope::parse("/api/v2").unwrap());
         assert_eq!(
             header(&definition),
             ("authorization".into(), "Bearer".into())

@@ -1,110 +1,38 @@
-//! Reading a definition's text: JSON with comments, with the field path and the line of everything.
+//! A definition's text as objects and values that know their field path and line.
 //!
-//! [`parse_definition`] is the one entrance. It decides which format a file is in and collects
-//! problems; `native` and `dialect` walk the document through [`Table`] and [`Item`], which report
-//! wrong types by themselves.
+//! [`Table`] and [`Item`] report wrong types by themselves, so that readers of a format only name
+//! what they want. [`Report`] collects what is found.
 //!
-//! Invariants: no input panics (property test, threat L12); work and memory are linear in the text,
-//! whose size the caller limits.
+//! Invariant: work and memory are linear in the text, whose size the caller limits.
 
 use std::path::Path;
 
-use authsome_proto::ProviderName;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::definition::Definition;
 use super::problem::{Problem, Severity, is_direction_mark, quoted};
 use super::suggest;
-use super::{dialect, native};
 
 /// Longest text in a definition, in bytes. Hints and notes are sentences; more would flood a
 /// terminal or the login page.
 const TEXT_LEN_MAX: usize = 2048;
 
 /// Most problems that are told of one file; the rest is noise to whoever mends the first.
-const PROBLEMS_MAX: usize = 50;
+pub(super) const PROBLEMS_MAX: usize = 50;
 
-/// Reads a definition in our format or in one of the Python product's.
-///
-/// `fallback_name` is the name to use where the text gives none. A definition comes back whenever
-/// it can be used; problems may come with it (a warning, or a host that was left out).
-pub fn parse_definition(
-    text: &str,
-    file: &Path,
-    fallback_name: Option<&str>,
-) -> (Option<Definition>, Vec<Problem>) {
-    let mut report = Report::new(text, file);
-    let definition = read(&mut report, fallback_name);
-    (definition, report.finish())
-}
-
-fn read(report: &mut Report<'_>, fallback_name: Option<&str>) -> Option<Definition> {
-    if let Some(name) = fallback_name {
-        report.provider = Some(name.to_owned());
-    }
-    let text = report.text.strip_prefix('\u{feff}').unwrap_or(report.text);
-    report.text = text;
-    let root = match parse_to_ast(text, &CollectOptions::default(), &strict()) {
-        Ok(parsed) => parsed.value,
+/// The value that `text` holds, with all positions. The error is one for the whole file.
+pub(super) fn parse_value<'t>(report: &mut Report<'t>) -> Option<Value<'t>> {
+    match parse_to_ast(report.text, &CollectOptions::default(), &strict()) {
+        Ok(parsed) => {
+            if parsed.value.is_none() {
+                report.push(Severity::Error, None, None, "the file is empty".into());
+            }
+            parsed.value
+        }
         Err(error) => {
             let reason = error.kind().to_string().to_lowercase();
             report.push(Severity::Error, None, Some(error.line_display()), reason);
-            return None;
-        }
-    };
-    let Some(root) = root else {
-        report.push(Severity::Error, None, None, "the file is empty".into());
-        return None;
-    };
-    let Value::Object(object) = &root else {
-        let message = format!("a definition is an object, this is {}", kind_of(&root));
-        report.push(
-            Severity::Error,
-            None,
-            Some(report.line(root.start())),
-            message,
-        );
-        return None;
-    };
-    let table = Table {
-        object,
-        path: String::new(),
-    };
-    table.reject_duplicates(report);
-    let name = read_name(report, &table, fallback_name);
-    let is_dialect = table.item("v").is_none()
-        && ["schema_version", "auth_type", "api_url", "host_url"]
-            .iter()
-            .any(|field| table.item(field).is_some());
-    if is_dialect {
-        dialect::read(report, &table, name)
-    } else {
-        native::read(report, &table, name)
-    }
-}
-
-fn read_name(
-    report: &mut Report<'_>,
-    table: &Table<'_, '_>,
-    fallback: Option<&str>,
-) -> Option<ProviderName> {
-    let Some(item) = table.item("name") else {
-        if let Some(name) = fallback.and_then(|name| name.parse().ok()) {
-            return Some(name);
-        }
-        report.error(&table.path, table.object.start(), "`name` is missing");
-        return None;
-    };
-    let name = item.text(report)?;
-    match name.parse::<ProviderName>() {
-        Ok(name) => {
-            report.provider = Some(name.as_str().to_owned());
-            Some(name)
-        }
-        Err(error) => {
-            report.error(&item.path, item.at(), error.to_string());
             None
         }
     }
@@ -137,9 +65,9 @@ pub(super) struct Report<'t> {
 }
 
 impl<'t> Report<'t> {
-    fn new(text: &'t str, file: &'t Path) -> Self {
+    pub(super) fn new(text: &'t str, file: &'t Path) -> Self {
         Self {
-            text,
+            text: text.strip_prefix('\u{feff}').unwrap_or(text),
             file,
             provider: None,
             problems: Vec::new(),
@@ -197,11 +125,21 @@ impl<'t> Report<'t> {
     }
 
     fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        1 + self
+            .text
+            .get(..at)
+            .unwrap_or_default()
+            .matches('\n')
+            .count()
     }
 
-    fn finish(self) -> Vec<Problem> {
+    /// From now on, and in hindsight, the problems concern this provider.
+    pub(super) fn concerns(&mut self, provider: &str) {
+        self.provider = Some(provider.to_owned());
+    }
+
+    /// Everything that was found.
+    pub(super) fn finish(self) -> Vec<Problem> {
         let mut problems = self.problems;
         for problem in &mut problems {
             problem.provider.clone_from(&self.provider);
@@ -217,6 +155,21 @@ pub(super) struct Table<'a, 't> {
 }
 
 impl<'a, 't> Table<'a, 't> {
+    /// The whole document. A field that is given twice is an error.
+    pub(super) fn root(report: &mut Report<'_>, value: &'a Value<'t>) -> Option<Self> {
+        let Value::Object(object) = value else {
+            let message = format!("a definition is an object, this is {}", kind_of(value));
+            report.error("", value.start(), message);
+            return None;
+        };
+        let root = Self {
+            object,
+            path: String::new(),
+        };
+        root.reject_duplicates(report);
+        Some(root)
+    }
+
     /// The field `name`, if it is there.
     pub(super) fn item(&self, name: &str) -> Option<Item<'a, 't>> {
         let prop = self
@@ -458,196 +411,5 @@ fn kind_of(value: &Value<'_>) -> &'static str {
         Value::NumberLit(_) => "a number",
         Value::Object(_) => "an object",
         Value::StringLit(_) => "text",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::providers::bundled;
-
-    /// Whatever comes in: no panic, and what is accepted can be written and read again.
-    fn holds(text: &str) -> Result<(), TestCaseError> {
-        let (definition, problems) = parse_definition(text, Path::new("x.json"), Some("x"));
-        prop_assert!(definition.is_some() || !problems.is_empty());
-        prop_assert!(problems.len() <= PROBLEMS_MAX);
-        if let Some(definition) = definition {
-            let json = definition.to_json();
-            let (again, problems) = parse_definition(&json, Path::new("x.json"), None);
-            prop_assert_eq!(problems, vec![], "{}", json);
-            prop_assert_eq!(again, Some(definition));
-        }
-        for problem in &problems {
-            let shown = problem.to_string();
-            prop_assert!(!shown.chars().any(char::is_control), "{:?}", shown);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn empty_and_foreign_documents_say_what_they_are() {
-        for (text, wanted) in [
-            ("", "the file is empty"),
-            (" \n // nothing\n", "the file is empty"),
-            ("\u{feff}", "the file is empty"),
-            ("[]", "a definition is an object, this is a list"),
-            ("{\"v\": 1", "unterminated object"),
-            ("{} {}", "text cannot contain more than one json value"),
-            ("{'v': 1}", "single-quoted strings are not allowed"),
-        ] {
-            let (definition, problems) = parse_definition(text, Path::new("x.json"), Some("x"));
-            assert!(definition.is_none());
-            assert_eq!(problems.len(), 1, "{text:?}");
-            assert_eq!(problems[0].message, wanted, "{text:?}");
-            assert_eq!(problems[0].provider.as_deref(), Some("x"));
-        }
-    }
-
-    #[test]
-    fn deep_nesting_is_refused() {
-        let text = format!("{{\"v\": {}", "[".repeat(200_000));
-        let (definition, problems) = parse_definition(&text, Path::new("x.json"), None);
-        assert!(definition.is_none());
-        assert_eq!(problems.len(), 1);
-    }
-
-    /// A value with the fields that definitions have, in all the wrong places.
-    fn value() -> impl Strategy<Value = String> {
-        let leaf = prop_oneof![
-            Just("null".to_owned()),
-            Just("true".to_owned()),
-            (0_u32..70_000).prop_map(|n| n.to_string()),
-            r#""[ -!#-\[\]-~]{0,12}""#,
-            r#""(regex:)?\^?(\.\*)?[a-z]{1,3}\.(com|[a-z.]{2,5})\$?(/[a-z]{0,3})?""#,
-            prop::sample::select(vec![
-                "api_key",
-                "oauth2",
-                "browser",
-                "pkce",
-                "API_TOKEN",
-                "{secret}",
-                "Bearer",
-                "https://x.com",
-                "{base_url}/a",
-                "GET",
-                "X_KEY",
-                "cookie:a",
-                "llm",
-                "*.x.com",
-            ])
-            .prop_map(|text| format!("\"{text}\"")),
-        ];
-        leaf.prop_recursive(4, 64, 6, |inner| {
-            let field = prop::sample::select(vec![
-                "v",
-                "name",
-                "display_name",
-                "kind",
-                "auth",
-                "routes",
-                "env",
-                "key",
-                "oauth",
-                "browser",
-                "hosts",
-                "port",
-                "path",
-                "methods",
-                "header",
-                "basic",
-                "query",
-                "prefix",
-                "pattern",
-                "urls",
-                "schema_version",
-                "auth_type",
-                "flow",
-                "api_url",
-                "host_url",
-                "api_key",
-                "export",
-                "header_name",
-                "header_prefix",
-                "token_url",
-                "authorization_url",
-                "base_url",
-                "scopes",
-                "domains",
-                "auth_cookies",
-                "entry_url",
-                "extract",
-                "key_pattern",
-                "env_var",
-                "registration",
-                "availability",
-                "not_yet",
-            ]);
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4)
-                    .prop_map(|list| format!("[{}]", list.join(","))),
-                prop::collection::vec((field, inner), 0..8).prop_map(|fields| {
-                    let fields: Vec<_> = fields
-                        .iter()
-                        .map(|(name, value)| format!("\"{name}\":{value}"))
-                        .collect();
-                    format!("{{{}}}", fields.join(","))
-                }),
-            ]
-        })
-    }
-
-    proptest! {
-        /// Threat L12, target `provider_json`.
-        #[test]
-        fn no_text_panics(text in ".{0,200}") {
-            holds(&text)?;
-        }
-
-        /// Threat L12, target `provider_json`.
-        #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            holds(&String::from_utf8_lossy(&bytes))?;
-        }
-
-        /// Threat L12, target `provider_json`.
-        #[test]
-        fn no_structure_panics(value in value()) {
-            holds(&value)?;
-        }
-
-        /// Threat L12, target `provider_json`: the smallest definitions with one wild field.
-        #[test]
-        fn no_field_panics(value in value(), field in prop::sample::select(vec![
-            "routes", "oauth", "browser", "env", "key", "export", "api_key", "api_url", "registration",
-        ])) {
-            for kind in ["api_key", "oauth2", "browser"] {
-                holds(&format!(
-                    r#"{{"v": 1, "name": "x", "display_name": "X", "auth": "{kind}",
-                        "routes": [{{"hosts": ["x.com"], "query": {{"name": "k"}}}}], "{field}": {value}}}"#
-                ))?;
-                holds(&format!(
-                    r#"{{"{field}": {value}, "auth_type": "{kind}", "api_url": "api.x.com",
-                        "oauth": {{"token_url": "https://x.com/t", "authorization_url": "https://x.com/a"}}}}"#
-                ))?;
-            }
-        }
-
-        /// Threat L12, target `provider_json`: bundled definitions, cut and pasted.
-        #[test]
-        fn no_damage_panics(
-            which in 0..bundled::DEFINITIONS.len(),
-            at in 0_usize..1500,
-            cut in 0_usize..60,
-            paste in prop_oneof![Just(String::new()), ".{0,20}", r#"[\[\]{}",:]{1,3}"#],
-        ) {
-            let text: Vec<char> = bundled::DEFINITIONS[which].1.chars().collect();
-            let at = at.min(text.len());
-            let end = (at + cut).min(text.len());
-            let damaged: String =
-                text[..at].iter().copied().chain(paste.chars()).chain(text[end..].iter().copied()).collect();
-            holds(&damaged)?;
-        }
     }
 }

@@ -319,7 +319,7 @@ mod tests {
         /// Invariant P2: every name a translation matches, the expression matches too.
         #[test]
         fn a_translation_never_matches_more(
-            expression in r"\^?(\.\*)?(\(?[ab]{1,2}(\\\.|\.)[ab]{1,2}(\|[ab]\\\.b)?\)?)\$?",
+            expression in r"\^?(\.\*|\.\*\\\.|\.\+\.)?(\(?[ab]{1,2}(\\\.|\.)[ab]{1,2}(\|[ab]\\\.b)?\)?)\$?",
             label in "[ab]{1,2}",
         ) {
             if let Ok(translation) = translate(&expression) {

@@ -21,15 +21,14 @@
 //! }
 //! ```
 
+pub(super) mod auth;
+pub(super) mod routes;
+
 use authsome_proto::ProviderName;
-use http::Method;
 
-use crate::routing::{BasicPair, Methods, PathScope, Slot};
-
-use super::definition::{
-    Auth, Availability, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable,
-    ExtractedCookie, Flow, HTTPS_PORT, Kind, OAuth2, RouteRule,
-};
+use self::auth::read_auth;
+use self::routes::read_routes;
+use super::definition::{Auth, Availability, Definition, EnvValue, EnvVariable, Kind};
 use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
@@ -39,34 +38,12 @@ use super::suggest;
 /// The version this reader knows.
 pub(super) const VERSION: u32 = 1;
 
-/// What stands for the credential in a Basic pair.
-pub(super) const SECRET: &str = "{secret}";
-
-const SLOTS: &[&str] = &["header", "basic", "query", "cookie"];
-
 /// Spellings of [`Kind`].
 pub(super) const KINDS: &[(&str, Kind)] = &[
     ("app", Kind::App),
     ("browser", Kind::Browser),
     ("llm", Kind::Llm),
     ("mcp", Kind::Mcp),
-];
-
-/// Spellings of [`Flow`].
-pub(super) const FLOWS: &[(&str, Flow)] = &[
-    ("dcr_pkce", Flow::DcrPkce),
-    ("device_code", Flow::DeviceCode),
-    ("pkce", Flow::Pkce),
-];
-
-/// Spellings of [`ClientAuth`].
-pub(super) const CLIENT_AUTHS: &[(&str, ClientAuth)] =
-    &[("basic", ClientAuth::Basic), ("body", ClientAuth::Body)];
-
-/// Spellings of [`DeviceTokenRequest`].
-pub(super) const DEVICE_TOKEN_REQUESTS: &[(&str, DeviceTokenRequest)] = &[
-    ("json", DeviceTokenRequest::Json),
-    ("oauth2_form", DeviceTokenRequest::OAuth2Form),
 ];
 
 /// Spellings of [`EnvValue`] other than `cookie:NAME`.
@@ -170,196 +147,6 @@ fn read_availability(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<Ava
     Some(Availability::NotYet { reason })
 }
 
-fn read_auth(report: &mut Report<'_>, root: &Table<'_, '_>) -> Option<Auth> {
-    let item = root.required(report, "auth")?;
-    let auth = one_of(
-        report,
-        &item,
-        &[
-            ("api_key", None),
-            ("browser", Some("browser")),
-            ("oauth2", Some("oauth")),
-        ],
-    )?;
-    for block in ["oauth", "browser"] {
-        if auth != Some(block)
-            && let Some(stray) = root.item(block)
-        {
-            let message = "this block does not belong to this way of `auth`";
-            report.error(&stray.path, stray.at(), message);
-        }
-    }
-    match auth {
-        None => Some(Auth::ApiKey),
-        Some("browser") => {
-            let table = root.required(report, "browser")?.table(report)?;
-            read_browser(report, &table).map(Auth::Browser)
-        }
-        Some(_) => {
-            let table = root.required(report, "oauth")?.table(report)?;
-            read_oauth(report, &table).map(Auth::OAuth2)
-        }
-    }
-}
-
-fn read_routes(report: &mut Report<'_>, root: &Table<'_, '_>) -> Vec<RouteRule> {
-    let Some(item) = root.required(report, "routes") else {
-        return Vec::new();
-    };
-    let Some(list) = item.list(report) else {
-        return Vec::new();
-    };
-    if list.is_empty() {
-        report.error(&item.path, item.at(), "this list cannot be empty");
-    }
-    list.iter()
-        .filter_map(|rule| read_rule(report, rule))
-        .collect()
-}
-
-fn read_rule(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<RouteRule> {
-    let table = item.table(report)?;
-    table.accept_only(
-        report,
-        &[
-            "hosts", "port", "path", "methods", "header", "basic", "query", "cookie",
-        ],
-    );
-    let hosts = table.required(report, "hosts").and_then(|item| {
-        let list = item.list(report)?;
-        if list.is_empty() {
-            report.error(&item.path, item.at(), "this list cannot be empty");
-        }
-        let read = list.iter().filter_map(|host| {
-            let text = host.text(report)?;
-            checked(report, host, fields::host_pattern(&text))
-        });
-        Some(read.collect::<Vec<_>>())
-    });
-    let port = match table.item("port") {
-        Some(item) => item.number::<std::num::NonZeroU16>(report).map(Into::into),
-        None => Some(HTTPS_PORT),
-    };
-    let path = match table.item("path") {
-        Some(item) => item
-            .text(report)
-            .and_then(|text| checked(report, &item, path_scope(&text))),
-        None => PathScope::parse("").ok(),
-    };
-    let methods = match table.item("methods") {
-        Some(item) => read_methods(report, &item),
-        None => Some(Methods::Any),
-    };
-    let slot = read_slot(report, &table);
-    Some(RouteRule {
-        hosts: hosts?,
-        port: port?,
-        path: path?,
-        methods: methods?,
-        slot: slot?,
-    })
-}
-
-/// A path scope, with our words around the reason.
-pub(super) fn path_scope(text: &str) -> Result<PathScope, String> {
-    PathScope::parse(text).map_err(|error| format!("{} is no path: {error}", quoted(text)))
-}
-
-fn read_methods(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<Methods> {
-    let list = item.list(report)?;
-    if list.is_empty() {
-        report.error(
-            &item.path,
-            item.at(),
-            "this list cannot be empty; leave it out to mean all",
-        );
-    }
-    let methods = list.iter().filter_map(|item| {
-        let text = item.text(report)?;
-        let method = Method::from_bytes(text.as_bytes()).ok();
-        let plain = text
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-        if let (Some(method), true) = (method, plain) {
-            return Some(method);
-        }
-        let message = format!(
-            "{} is no method; they are written as in `GET`",
-            quoted(&text)
-        );
-        report.error(&item.path, item.at(), message);
-        None
-    });
-    Some(Methods::Only(methods.collect()))
-}
-
-fn read_slot(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Slot> {
-    let mut given = SLOTS
-        .iter()
-        .filter_map(|slot| Some((*slot, table.item(slot)?)));
-    let (Some((slot, item)), None) = (given.next(), given.next()) else {
-        let message = "a route has exactly one of `header`, `basic`, `query` and `cookie`";
-        report.error(table.path(), table.at(), message);
-        return None;
-    };
-    let inner = item.table(report)?;
-    match slot {
-        "header" => {
-            inner.accept_only(report, &["name", "prefix"]);
-            let name_item = inner.required(report, "name")?;
-            let name = name_item.text(report)?;
-            let name = checked(report, &name_item, fields::header_name(&name));
-            let prefix = match inner.item("prefix") {
-                Some(item) => {
-                    let text = item.text(report)?;
-                    checked(report, &item, fields::header_prefix(&text))?
-                }
-                None => "".into(),
-            };
-            Some(Slot::Header {
-                name: name?,
-                prefix,
-            })
-        }
-        "basic" => read_basic(report, &inner).map(Slot::Basic),
-        _ => {
-            inner.accept_only(report, &["name"]);
-            let name_item = inner.required(report, "name")?;
-            let name = name_item.text(report)?;
-            let name = checked(report, &name_item, fields::token(&name))?;
-            Some(if slot == "query" {
-                Slot::Query { name }
-            } else {
-                Slot::Cookie { name }
-            })
-        }
-    }
-}
-
-fn read_basic(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<BasicPair> {
-    table.accept_only(report, &["username", "password", "pair"]);
-    let mut texts = ["username", "password", "pair"].into_iter().map(|field| {
-        let text = table.item(field).and_then(|item| item.text(report));
-        (table.item(field).is_some(), text.unwrap_or_default())
-    });
-    let (username, password, pair) = (texts.next()?, texts.next()?, texts.next()?);
-    let result = match (username.1.as_str(), password.1.as_str(), pair) {
-        (_, _, (true, whole)) if whole == SECRET && !username.0 && !password.0 => {
-            Some(BasicPair::Whole)
-        }
-        (SECRET, "", (false, _)) => Some(BasicPair::Username),
-        (user, SECRET, (false, _)) if user != SECRET && !user.contains(':') => {
-            Some(BasicPair::Password { user: user.into() })
-        }
-        _ => None,
-    };
-    if result.is_none() {
-        let message = "write `{secret}` in exactly one place: as `username` with no password, as `password` (a `username` has no `:`), or as the whole `pair`";
-        report.error(table.path(), table.at(), message);
-    }
-    result
-}
-
 fn read_env(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<EnvVariable> {
     let Some(table) = item.table(report) else {
         return Vec::new();
@@ -418,194 +205,6 @@ fn url_list(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<String> {
         .collect()
 }
 
-fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> {
-    table.accept_only(
-        report,
-        &[
-            "base_url",
-            "authorization_url",
-            "token_url",
-            "revocation_url",
-            "device_authorization_url",
-            "registration_endpoint",
-            "flows",
-            "scopes",
-            "pkce",
-            "client_auth",
-            "authorization_params",
-            "device_token_request",
-        ],
-    );
-    let base_url = table
-        .item("base_url")
-        .and_then(|item| url_of(report, &item));
-    let mut endpoint = |name: &str| {
-        let item = table.item(name)?;
-        endpoint_url(report, &item, base_url.as_deref())
-    };
-    let authorization_url = endpoint("authorization_url");
-    let revocation_url = endpoint("revocation_url");
-    let device_authorization_url = endpoint("device_authorization_url");
-    let registration_endpoint = endpoint("registration_endpoint");
-    let token_url = table
-        .required(report, "token_url")
-        .and_then(|item| endpoint_url(report, &item, base_url.as_deref()));
-    let flows = table.required(report, "flows").and_then(|item| {
-        let list = item.list(report)?;
-        if list.is_empty() {
-            report.error(&item.path, item.at(), "this list cannot be empty");
-        }
-        Some(
-            list.iter()
-                .filter_map(|item| one_of(report, item, FLOWS))
-                .collect::<Vec<_>>(),
-        )
-    });
-    let scopes = table
-        .item("scopes")
-        .and_then(|item| item.texts(report))
-        .unwrap_or_default();
-    let pkce = match table.item("pkce") {
-        Some(item) => item.flag(report),
-        None => Some(true),
-    };
-    let client_auth = match table.item("client_auth") {
-        Some(item) => one_of(report, &item, CLIENT_AUTHS),
-        None => Some(ClientAuth::Body),
-    };
-    let authorization_params = table
-        .item("authorization_params")
-        .map_or_else(Vec::new, |item| pairs(report, &item));
-    let device_token_request = table
-        .item("device_token_request")
-        .and_then(|item| one_of(report, &item, DEVICE_TOKEN_REQUESTS));
-    Some(OAuth2 {
-        base_url,
-        authorization_url,
-        token_url: token_url?,
-        revocation_url,
-        device_authorization_url,
-        registration_endpoint,
-        flows: flows?,
-        scopes,
-        pkce: pkce?,
-        client_auth: client_auth?,
-        authorization_params,
-        device_token_request,
-    })
-}
-
-/// An https URL that may begin with `{base_url}`.
-pub(super) fn endpoint_url(
-    report: &mut Report<'_>,
-    item: &Item<'_, '_>,
-    base: Option<&str>,
-) -> Option<String> {
-    let text = item.text(report)?;
-    let resolved = match (text.strip_prefix("{base_url}"), base) {
-        (Some(rest), Some(base)) => format!("{}{rest}", base.trim_end_matches('/')),
-        (Some(_), None) => {
-            report.error(
-                &item.path,
-                item.at(),
-                "`{base_url}` is used, but `base_url` is missing",
-            );
-            return None;
-        }
-        (None, _) => text.clone(),
-    };
-    checked(report, item, fields::https_url(&resolved))?;
-    Some(text)
-}
-
-fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browser> {
-    table.accept_only(
-        report,
-        &[
-            "entry_url",
-            "cookie_domains",
-            "auth_cookies",
-            "ttl_hours",
-            "ttl_from_cookie",
-            "extra_headers",
-            "extract",
-            "cookie_header",
-        ],
-    );
-    let entry_url = table
-        .required(report, "entry_url")
-        .and_then(|item| url_of(report, &item));
-    let mut texts = |name: &str| table.required(report, name)?.texts(report);
-    let cookie_domains = texts("cookie_domains");
-    let auth_cookies = texts("auth_cookies");
-    let ttl_hours = table.item("ttl_hours").and_then(|item| item.number(report));
-    let ttl_from_cookie = table
-        .item("ttl_from_cookie")
-        .and_then(|item| item.words(report));
-    let extra_headers = table
-        .item("extra_headers")
-        .map_or_else(Vec::new, |item| pairs(report, &item));
-    let extract = table
-        .item("extract")
-        .map_or_else(Vec::new, |item| read_extract(report, &item));
-    let cookie_header = match table.item("cookie_header") {
-        Some(item) => item.flag(report),
-        None => Some(true),
-    };
-    Some(Browser {
-        entry_url: entry_url?,
-        cookie_domains: cookie_domains?,
-        auth_cookies: auth_cookies?,
-        ttl_hours,
-        ttl_from_cookie,
-        extra_headers,
-        extract,
-        cookie_header: cookie_header?,
-    })
-}
-
-/// `[{"cookie": …, "header": …, "prefix": …}]`, the same in both formats.
-pub(super) fn read_extract(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<ExtractedCookie> {
-    let list = item.list(report).unwrap_or_default();
-    let rules = list.iter().filter_map(|item| {
-        let table = item.table(report)?;
-        table.accept_only(report, &["cookie", "header", "prefix"]);
-        let cookie = table.required(report, "cookie")?.words(report)?;
-        let header_item = table.required(report, "header")?;
-        let header = header_item.text(report)?;
-        checked(report, &header_item, fields::header_name(&header))?;
-        let prefix = match table.present("prefix") {
-            Some(item) => {
-                let text = item.text(report)?;
-                checked(report, &item, fields::header_prefix(&text))?.into()
-            }
-            None => String::new(),
-        };
-        Some(ExtractedCookie {
-            cookie,
-            header,
-            prefix,
-        })
-    });
-    rules.collect()
-}
-
-/// An object whose values are all texts, in order.
-pub(super) fn pairs(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<(String, String)> {
-    let Some(table) = item.table(report) else {
-        return Vec::new();
-    };
-    table.accept_only(
-        report,
-        &table.items().map(|(name, _)| name).collect::<Vec<_>>(),
-    );
-    let pairs = table.items().filter_map(|(name, item)| {
-        checked(report, &item, fields::token(name))?;
-        Some((name.to_owned(), item.text(report)?))
-    });
-    pairs.collect()
-}
-
 /// The value that `item` spells; an error that names all spellings otherwise.
 pub(super) fn one_of<T: Clone>(
     report: &mut Report<'_>,
@@ -630,6 +229,7 @@ pub(super) fn one_of<T: Clone>(
 mod tests {
     use super::*;
     use crate::providers::{Severity, parse_definition};
+    use crate::routing::{BasicPair, Slot};
 
     const GOOD: &str = r#"{
   "v": 1,
@@ -767,13 +367,7 @@ mod tests {
             ),
             ("\"X\",", "\"X\", \"v\": 1,", 4, "", "`v` is given twice"),
             ("\"v\": 1,", "\"v\": 1", 2, "", "expected comma"),
-            (
-                "api.x.com",
-                "*.com",
-                9,
-                "routes[0].hosts[0]",
-                "top-level domain",
-            ),
+            ("api.x.com", "*.com", 9, "routes[0].hosts[0]", "`*.com`"),
             (
                 "api.x.com",
                 "https://api.x.com",

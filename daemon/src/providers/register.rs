@@ -5,7 +5,7 @@ use std::path::Path;
 use super::catalogue::{Catalogue, Source};
 use super::check::hosts_gained;
 use super::definition::Definition;
-use super::document::parse_definition;
+use super::parse::parse_definition;
 use super::problem::Problem;
 
 /// A definition that can be registered, and what that means.

@@ -7,10 +7,9 @@ use crate::routing::{BasicPair, Methods, PathScope, Slot};
 use super::definition::{
     Auth, Availability, Browser, Definition, EnvValue, HTTPS_PORT, OAuth2, RouteRule,
 };
-use super::native::{
-    CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, ENV_VALUES, FLOWS, KINDS, SECRET, VERSION,
-    default_availability,
-};
+use super::native::auth::{CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, FLOWS};
+use super::native::routes::SECRET;
+use super::native::{ENV_VALUES, KINDS, VERSION, default_availability};
 
 impl Definition {
     /// The definition as JSON for people, ending in a line break, ready to be saved as

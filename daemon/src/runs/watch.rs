@@ -13,7 +13,7 @@ pub struct Watched(AsyncFd<OwnedFd>);
 impl Watched {
     /// Watches the process of a pidfd.
     pub fn new(pidfd: OwnedFd) -> io::Result<Self> {
-        AsyncFd::with_interest(pidfd, Interest::READABLE).map(Self)
+        Ok(Self(AsyncFd::register_with_interest(pidfd, Interest::READABLE)?))
     }
 
     /// Returns when the process has ended, reaped or not: a pidfd is readable from then on.

@@ -240,10 +240,10 @@ async fn audit_log(broker: &Broker) -> Check {
             "audit",
             format!("{} records, chain unbroken", verified.records),
         ),
-        Ok(Ok(Err(broken))) => bad(
+        Ok(Ok(Err(changed))) => bad(
             "audit",
             Outcome::Failed,
-            format!("the chain is broken: {broken}"),
+            format!("the chain is broken: {changed}"),
             "somebody or something changed the log; keep a copy of the `audit` folder and look into it",
         ),
         Ok(Err(error)) => bad(

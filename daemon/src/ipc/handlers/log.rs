@@ -74,10 +74,10 @@ pub(super) async fn verify(broker: &Broker) -> Result<LogVerified, WireError> {
             broken: None,
             notes: notes(&verified),
         },
-        Err(broken) => LogVerified {
+        Err(changed) => LogVerified {
             files: 0,
             records: 0,
-            broken: Some(broken.to_string()),
+            broken: Some(changed.to_string()),
             notes: Vec::new(),
         },
     })
