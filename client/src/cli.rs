@@ -62,6 +62,10 @@ pub(crate) struct Cli {
 }
 
 /// How results are shown.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
@@ -173,6 +177,10 @@ impl Verb {
 }
 
 /// Arguments of `login`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   authsome login intercom                              form in the browser, or hidden prompt

@@ -26,7 +26,7 @@ use crate::error::Done;
 use crate::ui::Ui;
 
 /// Does what was asked.
-pub(crate) fn dispatch(verb: Verb, ui: &Ui) -> Done {
+pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
     match verb {
         Verb::Completions(arguments) => completions::completions(&arguments, ui),
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),

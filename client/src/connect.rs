@@ -86,7 +86,7 @@ enum Attempt {
 }
 
 /// Connects to the daemon of this process' home.
-pub(crate) fn connect(start: Start, ui: &Ui) -> Result<Daemon, Failure> {
+pub(crate) fn connect(start: Start, ui: Ui) -> Result<Daemon, Failure> {
     connect_to(&places()?, start, ui)
 }
 
@@ -100,30 +100,30 @@ pub(crate) fn places() -> Result<Places, Failure> {
 }
 
 /// Connects to the daemon of `places`.
-pub(crate) fn connect_to(places: &Places, start: Start, ui: &Ui) -> Result<Daemon, Failure> {
+pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon, Failure> {
     let deadline = Instant::now() + RACE_DEADLINE;
-    let mut why = match attempt(places, ui)? {
+    match attempt(places, ui)? {
         Attempt::Greeted(daemon) => return Ok(daemon),
         Attempt::Foreign { failure, .. } => return Err(failure),
         Attempt::Nobody(why) if start == Start::Never => return Err(why),
-        Attempt::Nobody(why) => why,
-    };
+        Attempt::Nobody(_) => {}
+    }
     loop {
         start::start(places, ui)?;
         let patience = (Instant::now() + ACCEPT_DEADLINE).min(deadline);
         let mut pause = Duration::from_millis(2);
-        loop {
-            match attempt(places, ui)? {
+        let why = loop {
+            let why = match attempt(places, ui)? {
                 Attempt::Greeted(daemon) => return Ok(daemon),
                 Attempt::Foreign { failure, .. } => return Err(failure),
-                Attempt::Nobody(failure) => why = failure,
-            }
+                Attempt::Nobody(why) => why,
+            };
             if Instant::now() >= patience {
-                break;
+                break why;
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
-        }
+        };
         if Instant::now() >= deadline {
             return Err(why.hint(
                 "a daemon was started but does not accept connections; \
@@ -145,7 +145,7 @@ pub(crate) enum Found {
 }
 
 /// Looks for a daemon without starting one, also for one of another version.
-pub(crate) fn find(ui: &Ui) -> Result<Found, Failure> {
+pub(crate) fn find(ui: Ui) -> Result<Found, Failure> {
     Ok(match attempt(&places()?, ui)? {
         Attempt::Greeted(daemon) => Found::Greeted(Box::new(daemon)),
         Attempt::Foreign { pid, .. } => Found::Foreign { pid },
@@ -180,7 +180,7 @@ fn our_uid() -> u32 {
 }
 
 /// One try: `Err` is final, [`Attempt::Nobody`] may be tried again.
-fn attempt(places: &Places, ui: &Ui) -> Result<Attempt, Failure> {
+fn attempt(places: &Places, ui: Ui) -> Result<Attempt, Failure> {
     let socket = socket_of(places);
     ui.detail(&format!("connecting to `{}`", socket.display()));
     let cannot =
@@ -205,7 +205,7 @@ fn attempt(places: &Places, ui: &Ui) -> Result<Attempt, Failure> {
 }
 
 /// Checks who is at the other end, then greets.
-fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: &Ui) -> Result<Attempt, Failure> {
+fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: Ui) -> Result<Attempt, Failure> {
     let peer = stream
         .peer_creds()
         .map_err(|error| cannot().because(&error))?;
@@ -276,9 +276,12 @@ fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: &Ui) -> Result<Attemp
 }
 
 fn versions_differ(ours: &Hello, theirs: &Hello) -> Failure {
-    let range = |hello: &Hello| match hello.lowest == hello.highest {
-        true => hello.lowest.to_string(),
-        false => format!("{} to {}", hello.lowest, hello.highest),
+    let range = |hello: &Hello| {
+        if hello.lowest == hello.highest {
+            hello.lowest.to_string()
+        } else {
+            format!("{} to {}", hello.lowest, hello.highest)
+        }
     };
     let failure = Failure::unreachable(format!(
         "this client speaks protocol {}; the daemon speaks {}",
@@ -352,7 +355,7 @@ fn in_words(error: &std::io::Error) -> String {
 impl Daemon {
     /// Asks, and waits for the answer. A file store that needs its passphrase is opened by asking
     /// on the terminal, and the request is sent again.
-    pub(crate) fn call(&mut self, request: Request, ui: &Ui) -> Result<Response, Failure> {
+    pub(crate) fn call(&mut self, request: Request, ui: Ui) -> Result<Response, Failure> {
         let may_ask = !matches!(request, Request::Unlock { .. });
         let frame = self.framed(request);
         let failure = match self.ask(&frame) {
@@ -447,10 +450,11 @@ impl Daemon {
     }
 
     /// Asks for the passphrase on the terminal until the daemon takes it.
-    fn unlock(&mut self, why: &Failure, ui: &Ui) -> Result<(), Failure> {
-        let ask = match why.is(ErrorCode::PassphraseWanted) {
-            true => Ask::New,
-            false => Ask::Known,
+    fn unlock(&mut self, why: &Failure, ui: Ui) -> Result<(), Failure> {
+        let ask = if why.is(ErrorCode::PassphraseWanted) {
+            Ask::New
+        } else {
+            Ask::Known
         };
         let mut tries = 1;
         loop {
@@ -538,7 +542,7 @@ mod tests {
     fn refused(reply: Vec<u8>) -> Failure {
         let (_folder, places) = private_folder();
         let server = greeter(&places, reply);
-        let failure = connect_to(&places, Start::Never, &Ui::silent()).unwrap_err();
+        let failure = connect_to(&places, Start::Never, Ui::silent()).unwrap_err();
         assert_eq!(
             Hello::from_bytes(&server.join().unwrap()),
             Ok(Hello::ours(Encoding::BINCODE))
@@ -601,7 +605,7 @@ mod tests {
     fn a_stale_socket_says_connection_refused() {
         let (_folder, places) = private_folder();
         drop(UnixListener::bind(places.socket()).unwrap());
-        let failure = connect_to(&places, Start::Never, &Ui::silent()).unwrap_err();
+        let failure = connect_to(&places, Start::Never, Ui::silent()).unwrap_err();
         assert_eq!(failure.causes, ["connection refused"]);
         assert_eq!(failure.exit_code(), 3);
     }
@@ -613,7 +617,7 @@ mod tests {
         let _listener = UnixListener::bind(places.socket()).unwrap();
         for mode in [0o777, 0o720, 0o702] {
             std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
-            let failure = connect_to(&places, Start::Never, &Ui::silent()).unwrap_err();
+            let failure = connect_to(&places, Start::Never, Ui::silent()).unwrap_err();
             assert!(
                 failure.message.contains(&format!("(mode {mode:04o})")),
                 "{failure:?}"
@@ -627,7 +631,7 @@ mod tests {
         let (folder, mut places) = private_folder();
         places.runtime = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &places.runtime).unwrap();
-        let failure = connect_to(&places, Start::Never, &Ui::silent()).unwrap_err();
+        let failure = connect_to(&places, Start::Never, Ui::silent()).unwrap_err();
         assert!(failure.message.contains("symbolic link"), "{failure:?}");
     }
 
@@ -661,7 +665,7 @@ mod tests {
         let mut file = std::fs::File::create(places.lock()).unwrap();
         file.write_all(note.to_text().as_bytes()).unwrap();
         places.runtime = folder.path().join("another");
-        let daemon = connect_to(&places, Start::Never, &Ui::silent()).unwrap();
+        let daemon = connect_to(&places, Start::Never, Ui::silent()).unwrap();
         assert_eq!(daemon.build, "9.9");
         server.join().unwrap();
     }

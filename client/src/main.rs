@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 fn act(arguments: &[OsString], is_run: bool) -> u8 {
     let (ui, done) = match cli::parse(arguments) {
         Ok(cli) => {
-            let ui = Ui::new(&cli.output);
-            let done = commands::dispatch(cli.verb, &ui);
+            let ui = Ui::new(cli.output);
+            let done = commands::dispatch(cli.verb, ui);
             (ui, done)
         }
         Err(error) => {

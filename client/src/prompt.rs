@@ -54,7 +54,7 @@ pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
 }
 
 /// Asks for the file store's passphrase.
-pub(crate) fn passphrase(ask: Ask, ui: &Ui) -> Result<Secret, Failure> {
+pub(crate) fn passphrase(ask: Ask, ui: Ui) -> Result<Secret, Failure> {
     match ask {
         Ask::Known => hidden("Passphrase of the vault: "),
         Ask::New => loop {

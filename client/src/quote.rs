@@ -62,7 +62,9 @@ pub(crate) fn json(out: &mut Zeroizing<String>, value: &str) {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() => drop(write!(**out, "\\u{:04x}", u32::from(c))),
+            c if c.is_control() => {
+                let _infallible = write!(**out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

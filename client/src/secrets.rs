@@ -12,7 +12,7 @@ use crate::error::Failure;
 /// core file, from here on. Best effort: where it is refused, the secret is as safe as before.
 pub(crate) fn conceal() {
     #[cfg(target_os = "linux")]
-    drop(nix::sys::prctl::set_dumpable(false));
+    let _best_effort = nix::sys::prctl::set_dumpable(false);
 }
 
 /// Reads a secret to the end of `from`. One line end at the end is not part of it, everything

@@ -35,7 +35,7 @@ const REAP_DEADLINE: Duration = Duration::from_secs(1);
 const OUTPUT_MAX: usize = 16 * 1024;
 
 /// Starts a daemon. `Ok` when one listens now, whoever started it.
-pub(crate) fn start(places: &Places, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn start(places: &Places, ui: Ui) -> Result<(), Failure> {
     let program = find()?;
     ui.detail(&format!("starting `{}`", program.display()));
     let cannot =

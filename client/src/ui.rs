@@ -36,8 +36,9 @@ pub(crate) struct Ui {
     verbose: bool,
 }
 
+#[expect(clippy::unused_self, reason = "whoever has no `Ui` does not print")]
 impl Ui {
-    pub(crate) fn new(output: &Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         if output.no_color {
             ColorChoice::Never.write_global();
         }
@@ -59,29 +60,29 @@ impl Ui {
     }
 
     /// Prints a line of data.
-    pub(crate) fn line(&self, text: &str) -> Done {
+    pub(crate) fn line(self, text: &str) -> Done {
         written(writeln!(anstream::stdout().lock(), "{text}"))
     }
 
     /// Prints text exactly as it is.
-    pub(crate) fn exactly(&self, text: &str) -> Done {
+    pub(crate) fn exactly(self, text: &str) -> Done {
         let mut out = io::stdout().lock();
         written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
     /// Prints a result that a person reads and a program tells by the exit code: nothing with
     /// `--quiet`.
-    pub(crate) fn done(&self, text: &str) -> Done {
+    pub(crate) fn done(self, text: &str) -> Done {
         if self.quiet { Ok(()) } else { self.line(text) }
     }
 
     /// Prints an object; `"v":1` comes first.
-    pub(crate) fn object(&self, fields: Value) -> Done {
+    pub(crate) fn object(self, fields: Value) -> Done {
         self.line(&versioned(fields).to_string())
     }
 
     /// Writes a secret to standard output, past every buffer that is not wiped.
-    pub(crate) fn secret(&self, text: &Zeroizing<String>) -> Done {
+    pub(crate) fn secret(self, text: &Zeroizing<String>) -> Done {
         let mut left = text.as_bytes();
         while !left.is_empty() {
             match nix::unistd::write(io::stdout(), left) {
@@ -94,35 +95,35 @@ impl Ui {
     }
 
     /// Prints a table that fits the terminal.
-    pub(crate) fn table(&self, header: &[&str], rows: Vec<Vec<Field>>) -> Done {
+    pub(crate) fn table(self, header: &[&str], rows: Vec<Vec<Field>>) -> Done {
         let color = anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never;
         let width = Table::new().width().map_or(WIDE, |width| width.max(NARROW));
         self.line(&render_table(header, rows, width, color))
     }
 
     /// Tells a person something on standard error.
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.quiet {
             self.err(text);
         }
     }
 
     /// Tells what is being done, with `--verbose`.
-    pub(crate) fn detail(&self, text: &str) {
+    pub(crate) fn detail(self, text: &str) {
         if self.verbose {
             self.err(text);
         }
     }
 
     /// Warns on standard error.
-    pub(crate) fn warning(&self, text: &str) {
+    pub(crate) fn warning(self, text: &str) {
         if !self.quiet {
             self.err(&format!("{WARNING}warning{WARNING:#}: {text}"));
         }
     }
 
     /// Prints a failure: its message, each cause, then what to do.
-    pub(crate) fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(self, failure: &Failure) {
         match failure.kind {
             Kind::Said(_) => {}
             _ if self.json => {
@@ -139,12 +140,12 @@ impl Ui {
     }
 
     /// Whether a spinner may be shown.
-    pub(crate) fn may_animate(&self) -> bool {
+    pub(crate) fn may_animate(self) -> bool {
         use std::io::IsTerminal as _;
         !self.quiet && !self.json && io::stderr().is_terminal()
     }
 
-    fn err(&self, text: &str) {
+    fn err(self, text: &str) {
         drop(writeln!(anstream::stderr().lock(), "{text}"));
     }
 }
@@ -240,7 +241,9 @@ pub(crate) fn printable(text: &str) -> String {
 fn failure_text(failure: &Failure) -> String {
     use std::fmt::Write as _;
     let mut text = format!("{ERROR}error{ERROR:#}: {}", failure.message);
-    let mut put = |line: std::fmt::Arguments<'_>| drop(text.write_fmt(line));
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        let _infallible = text.write_fmt(line);
+    };
     for cause in &failure.causes {
         put(format_args!("\n  caused by: {cause}"));
     }

@@ -208,11 +208,11 @@ impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         if !self.renamed {
             // if this fails too, the next write in the folder removes it (F2)
-            drop(unlinkat(
+            let _removed = unlinkat(
                 self.folder,
                 self.name.as_os_str(),
                 UnlinkatFlags::NoRemoveDir,
-            ));
+            );
         }
     }
 }
@@ -226,11 +226,7 @@ fn remove_leftovers(folder: BorrowedFd<'_>, path: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         if writer_of(&name).is_some_and(|pid| !is_alive(pid)) {
-            drop(unlinkat(
-                folder,
-                name.as_os_str(),
-                UnlinkatFlags::NoRemoveDir,
-            ));
+            let _removed = unlinkat(folder, name.as_os_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 }
@@ -409,6 +405,10 @@ fn system(path: &Path) -> impl FnOnce(io::Error) -> DirError {
 }
 
 /// Permission bits, with the sticky and set-id bits; the field's width differs between systems.
+#[cfg_attr(
+    target_os = "linux",
+    expect(clippy::useless_conversion, reason = "u16 on macOS")
+)]
 fn permissions(stat: &FileStat) -> u32 {
     u32::from(stat.st_mode) & 0o7777
 }
@@ -526,6 +526,17 @@ pub fn read_private(path: &Path, max: u64) -> Result<Option<Vec<u8>>, ReadError>
         });
     }
     Ok(Some(bytes))
+}
+
+/// `bytes` as lower-case hexadecimal digits: for names and checksums.
+pub(crate) fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

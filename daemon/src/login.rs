@@ -174,7 +174,6 @@ impl Pages {
             waiting.path
         );
         let moved_from = (running.port != self.0.port).then_some(self.0.port);
-        running.changed.notify_one();
         state.running = Some(running);
         state.waiting.push(waiting);
         Ok(Offered { url, moved_from })

@@ -174,7 +174,7 @@ fn leave_terminal(home: &Path) -> io::Result<()> {
 fn forget_starter() {
     if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
         // without it the starter only waits for its first line
-        drop(nix::unistd::dup2_stdout(&null));
+        nix::unistd::dup2_stdout(&null).ok();
     }
 }
 

@@ -23,7 +23,7 @@ mod choice;
 mod error;
 mod file;
 mod item;
-#[cfg(any(target_os = "macos", test))]
+#[cfg(any(target_os = "macos", check_macos, test))]
 mod keychain;
 #[cfg(not(target_os = "macos"))]
 mod keyring;
@@ -85,9 +85,8 @@ pub struct VaultStatus {
 impl VaultStatus {
     /// The store in use, or the one that would be, as people read it.
     pub fn store_name(&self) -> String {
-        self.recorded
-            .or(self.in_use)
-            .map_or_else(|| self.configured.to_string(), |it| it.to_string())
+        let kind = self.recorded.or(self.in_use);
+        kind.map_or_else(|| self.configured.to_string(), |kind| kind.to_string())
     }
 
     /// Whether a person has to unlock the store first.

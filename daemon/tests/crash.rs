@@ -128,10 +128,11 @@ fn stored(home: &Path) -> Option<String> {
 
 fn no_leftovers(folder: &Path, at: &str) {
     for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name();
+        let path = entry.unwrap().path();
         assert!(
-            !name.to_str().unwrap().ends_with(".tmp"),
-            "{at}: {name:?} is left"
+            path.extension() != Some("tmp".as_ref()),
+            "{at}: `{}` is left",
+            path.display()
         );
     }
 }

@@ -65,6 +65,9 @@ impl Recorded {
     }
 }
 
+/// Looks at a request and answers it, or leaves it to [`answers`].
+pub type AnswerWith = fn(&Recorded) -> Option<http::Response<Vec<u8>>>;
+
 /// How a [`StandIn`] behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -82,6 +85,8 @@ pub struct Options {
     pub record: bool,
     /// Called with each request before it is answered.
     pub on_request: Option<fn(&Recorded)>,
+    /// Answers in place of what is listed in [`answers`].
+    pub answer: Option<AnswerWith>,
 }
 
 impl Default for Options {
@@ -94,6 +99,7 @@ impl Default for Options {
             listen: ([127, 0, 0, 1], 0).into(),
             record: true,
             on_request: None,
+            answer: None,
         }
     }
 }
@@ -267,13 +273,16 @@ async fn serve_connection(
     let service =
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let body_len = Arc::new(AtomicU64::new(0));
-            let record = state.options.record || state.options.on_request.is_some();
+            let options = &state.options;
+            let record = options.record || options.on_request.is_some() || options.answer.is_some();
+            let mut given = None;
             if record {
                 let recorded =
                     Recorded::of(&request, connection, server_name.as_deref(), &body_len);
                 if let Some(on_request) = state.options.on_request {
                     on_request(&recorded);
                 }
+                given = state.options.answer.and_then(|answer| answer(&recorded));
                 if state.options.record {
                     state
                         .requests
@@ -282,7 +291,7 @@ async fn serve_connection(
                         .push(recorded);
                 }
             }
-            answers::answer(request, state.options.token.clone(), body_len)
+            answers::answer(request, state.options.token.clone(), body_len, given)
         });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let _ended = server

@@ -6,7 +6,7 @@ use crate::cli::{Cli, Completions};
 use crate::error::Done;
 use crate::ui::Ui;
 
-pub(super) fn completions(arguments: &Completions, ui: &Ui) -> Done {
+pub(super) fn completions(arguments: &Completions, ui: Ui) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,

@@ -8,7 +8,7 @@ use crate::connect::{Start, connect, unexpected};
 use crate::error::Done;
 use crate::ui::Ui;
 
-pub(super) fn connections(verb: Option<ConnectionsVerb>, ui: &Ui) -> Done {
+pub(super) fn connections(verb: Option<ConnectionsVerb>, ui: Ui) -> Done {
     match verb {
         None | Some(ConnectionsVerb::List) => super::list::connections_only(ui),
         Some(ConnectionsVerb::SetDefault(arguments)) => set_default(arguments, ui),
@@ -21,7 +21,7 @@ fn set_default(
         provider,
         connection,
     }: SetDefault,
-    ui: &Ui,
+    ui: Ui,
 ) -> Done {
     let request = Request::SetDefault {
         provider: provider.clone(),

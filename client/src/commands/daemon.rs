@@ -30,7 +30,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// How often `logs -f` looks for new lines.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 
-pub(super) fn daemon(verb: DaemonVerb, ui: &Ui) -> Done {
+pub(super) fn daemon(verb: DaemonVerb, ui: Ui) -> Done {
     match verb {
         DaemonVerb::Logs(arguments) => logs(&arguments, ui),
         DaemonVerb::Restart => {
@@ -44,7 +44,7 @@ pub(super) fn daemon(verb: DaemonVerb, ui: &Ui) -> Done {
     }
 }
 
-fn started(ui: &Ui) -> Done {
+fn started(ui: Ui) -> Done {
     let daemon = connect(Start::IfNeeded, ui)?;
     if ui.json {
         return ui.object(json!({ "running": true, "pid": daemon.pid, "version": daemon.build }));
@@ -58,7 +58,7 @@ fn started(ui: &Ui) -> Done {
     ))
 }
 
-fn status(ui: &Ui) -> Done {
+fn status(ui: Ui) -> Done {
     match connect(Start::Never, ui) {
         Ok(mut daemon) => super::status::show(&mut daemon, ui),
         Err(failure) => {
@@ -70,7 +70,7 @@ fn status(ui: &Ui) -> Done {
     }
 }
 
-fn stop(ui: &Ui) -> Done {
+fn stop(ui: Ui) -> Done {
     let stopped = stop_if_any(ui)?;
     if ui.json {
         return ui.object(json!({ "stopped": stopped }));
@@ -83,7 +83,7 @@ fn stop(ui: &Ui) -> Done {
 }
 
 /// Stops the daemon; whether there was one.
-fn stop_if_any(ui: &Ui) -> Result<bool, Failure> {
+fn stop_if_any(ui: Ui) -> Result<bool, Failure> {
     let deadline = Instant::now() + STOP_DEADLINE;
     let pid = match find(ui)? {
         Found::Nobody => return Ok(false),
@@ -130,7 +130,7 @@ fn serve() -> Done {
     Err(Failure::unreachable(format!("cannot start `{}`", program.display())).because(&error))
 }
 
-fn logs(arguments: &DaemonLogs, ui: &Ui) -> Done {
+fn logs(arguments: &DaemonLogs, ui: Ui) -> Done {
     let folder = places()?.home.join("log");
     let Some(path) = newest(&folder) else {
         return Err(
@@ -159,14 +159,20 @@ fn logs(arguments: &DaemonLogs, ui: &Ui) -> Done {
     if ui.json && !arguments.follow {
         return ui.object(json!({ "file": path, "lines": last }));
     }
-    let put = |line: &str| match ui.json {
-        true => ui.object(json!({ "line": line })),
-        false => ui.line(line),
+    let put = |line: &str| {
+        if ui.json {
+            ui.object(json!({ "line": line }))
+        } else {
+            ui.line(line)
+        }
     };
     for line in last.iter().rev().take(arguments.lines).rev() {
         put(line)?;
     }
-    while arguments.follow {
+    if !arguments.follow {
+        return Ok(());
+    }
+    loop {
         if reader
             .read_until(b'\n', &mut line)
             .map_err(|error| cannot(&error))?
@@ -178,7 +184,6 @@ fn logs(arguments: &DaemonLogs, ui: &Ui) -> Done {
             line.clear();
         }
     }
-    Ok(())
 }
 
 fn shown(line: &[u8]) -> String {

@@ -15,7 +15,7 @@ use crate::quote;
 use crate::secrets;
 use crate::ui::Ui;
 
-pub(super) fn export(arguments: &Export, ui: &Ui) -> Done {
+pub(super) fn export(arguments: &Export, ui: Ui) -> Done {
     secrets::conceal();
     let mut daemon = connect(Start::IfNeeded, ui)?;
     let whose = arguments.provider.as_ref().map_or_else(

@@ -9,21 +9,21 @@ use crate::connect::{Daemon, Start, connect, unexpected};
 use crate::error::{Done, Failure};
 use crate::ui::Ui;
 
-pub(super) fn logout(arguments: Logout, ui: &Ui) -> Done {
+pub(super) fn logout(arguments: Logout, ui: Ui) -> Done {
     each(arguments, ui, |provider, connection| Request::Logout {
         provider,
         connection,
     })
 }
 
-pub(super) fn revoke(arguments: Logout, ui: &Ui) -> Done {
+pub(super) fn revoke(arguments: Logout, ui: Ui) -> Done {
     each(arguments, ui, |provider, connection| Request::Revoke {
         provider,
         connection,
     })
 }
 
-pub(super) fn remove(provider: ProviderName, ui: &Ui) -> Done {
+pub(super) fn remove(provider: ProviderName, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     let forgotten = ask(&mut daemon, Request::Remove { provider }, ui)?;
     show(&forgotten, ui)
@@ -32,7 +32,7 @@ pub(super) fn remove(provider: ProviderName, ui: &Ui) -> Done {
 /// Forgets one connection, or with `--all` each one of the provider.
 fn each(
     arguments: Logout,
-    ui: &Ui,
+    ui: Ui,
     request: impl Fn(ProviderName, Option<ConnectionName>) -> Request,
 ) -> Done {
     let Logout {
@@ -65,14 +65,14 @@ fn each(
     show(&forgotten, ui)
 }
 
-fn ask(daemon: &mut Daemon, request: Request, ui: &Ui) -> Result<Forgotten, Failure> {
+fn ask(daemon: &mut Daemon, request: Request, ui: Ui) -> Result<Forgotten, Failure> {
     match daemon.call(request, ui)? {
         Response::Forgotten(forgotten) => Ok(forgotten),
         _ => Err(unexpected()),
     }
 }
 
-fn show(forgotten: &Forgotten, ui: &Ui) -> Done {
+fn show(forgotten: &Forgotten, ui: Ui) -> Done {
     if ui.json {
         return ui.object(object(forgotten));
     }

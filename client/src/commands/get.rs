@@ -26,7 +26,7 @@ const OLD_NAMES: [(&str, &str); 5] = [
     ("last_used_at", "last_used"),
 ];
 
-pub(super) fn get(arguments: &Get, ui: &Ui) -> Done {
+pub(super) fn get(arguments: &Get, ui: Ui) -> Done {
     if arguments.show_secret {
         return show_secret(arguments, ui);
     }
@@ -122,7 +122,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn show_secret(arguments: &Get, ui: &Ui) -> Done {
+fn show_secret(arguments: &Get, ui: Ui) -> Done {
     if arguments.field.is_some() {
         return Err(Failure::usage(
             "`--field` and `--show-secret` do not go together",

@@ -8,7 +8,7 @@ use crate::connect::{Start, connect, unexpected};
 use crate::error::Done;
 use crate::ui::Ui;
 
-pub(super) fn inspect(provider: ProviderName, ui: &Ui) -> Done {
+pub(super) fn inspect(provider: ProviderName, ui: Ui) -> Done {
     let request = Request::Inspect { provider };
     match connect(Start::IfNeeded, ui)?.call(request, ui)? {
         Response::Definition { json } => {

@@ -15,7 +15,7 @@ use crate::error::{Done, Failure};
 use crate::times;
 use crate::ui::{Field, Mood, Ui};
 
-pub(super) fn list(arguments: &List, ui: &Ui) -> Done {
+pub(super) fn list(arguments: &List, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     let connections = connections(&mut daemon, ui)?;
     let Providers {
@@ -29,14 +29,14 @@ pub(super) fn list(arguments: &List, ui: &Ui) -> Done {
 }
 
 /// `connections list`.
-pub(super) fn connections_only(ui: &Ui) -> Done {
+pub(super) fn connections_only(ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     let connections = connections(&mut daemon, ui)?;
     show(&connections, &[], &[], false, ui)
 }
 
 /// All connections.
-pub(super) fn connections(daemon: &mut Daemon, ui: &Ui) -> Result<Vec<Connection>, Failure> {
+pub(super) fn connections(daemon: &mut Daemon, ui: Ui) -> Result<Vec<Connection>, Failure> {
     match daemon.call(Request::Connections, ui)? {
         Response::Connections(connections) => Ok(connections),
         _ => Err(unexpected()),
@@ -44,7 +44,7 @@ pub(super) fn connections(daemon: &mut Daemon, ui: &Ui) -> Result<Vec<Connection
 }
 
 /// All definitions.
-pub(super) fn providers(daemon: &mut Daemon, ui: &Ui) -> Result<Providers, Failure> {
+pub(super) fn providers(daemon: &mut Daemon, ui: Ui) -> Result<Providers, Failure> {
     match daemon.call(Request::Providers, ui)? {
         Response::Providers(providers) => Ok(providers),
         _ => Err(unexpected()),
@@ -56,7 +56,7 @@ fn show(
     providers: &[Provider],
     problems: &[String],
     all: bool,
-    ui: &Ui,
+    ui: Ui,
 ) -> Done {
     if ui.json {
         let connections: Value = connections.iter().map(view::connection).collect();
@@ -120,9 +120,10 @@ fn rows(connections: &[Connection], providers: &[Provider], now: Timestamp) -> V
     let mut rows: Vec<(&str, Vec<Field>)> = connections
         .iter()
         .map(|one| {
-            let name = match one.is_default {
-                true => format!("{} *", one.connection),
-                false => one.connection.to_string(),
+            let name = if one.is_default {
+                format!("{} *", one.connection)
+            } else {
+                one.connection.to_string()
             };
             let row = vec![
                 one.provider.as_str().into(),

@@ -19,7 +19,7 @@ use crate::ui::{Ui, printable};
 /// Most lines asked for at once; more would not fit a frame.
 const LINES_MAX: u32 = 2000;
 
-pub(super) fn log(arguments: &Log, ui: &Ui) -> Done {
+pub(super) fn log(arguments: &Log, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     if arguments.verify {
         return verify(&mut daemon, ui);
@@ -52,12 +52,15 @@ pub(super) fn log(arguments: &Log, ui: &Ui) -> Done {
     Ok(())
 }
 
-fn follow(daemon: &mut Daemon, query: LogQuery, ui: &Ui) -> Done {
+fn follow(daemon: &mut Daemon, query: LogQuery, ui: Ui) -> Done {
     let interrupt = Interrupt::watch()?;
     let request = daemon.send(Request::LogFollow(query))?;
-    let put = |line: &str| match ui.json {
-        true => ui.object(json!({ "record": record(line) })),
-        false => ui.line(&text(line)),
+    let put = |line: &str| {
+        if ui.json {
+            ui.object(json!({ "record": record(line) }))
+        } else {
+            ui.line(&text(line))
+        }
     };
     while !interrupt.came() {
         match daemon.next(Duration::from_secs(1))? {
@@ -89,7 +92,7 @@ fn follow(daemon: &mut Daemon, query: LogQuery, ui: &Ui) -> Done {
     daemon.cancel(request)
 }
 
-fn verify(daemon: &mut Daemon, ui: &Ui) -> Done {
+fn verify(daemon: &mut Daemon, ui: Ui) -> Done {
     let Response::LogVerified(found) = daemon.call(Request::LogVerify, ui)? else {
         return Err(unexpected());
     };

@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the daemon may take to give a login up.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(2);
 
-pub(super) fn login(arguments: &Login, ui: &Ui) -> Done {
+pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
     if let Some(login) = &arguments.resume {
         let mut daemon = connect(Start::IfNeeded, ui)?;
         let logged_in = wait(&mut daemon, login, None, Waiting::ForAnother, ui)?;
@@ -132,7 +132,7 @@ fn refuse_oauth_options(
     arguments: &Login,
     provider: &ProviderName,
     daemon: &mut Daemon,
-    ui: &Ui,
+    ui: Ui,
 ) -> Done {
     // the Python product's spelling of what happens anyway
     let flow = arguments.flow.as_deref().filter(|flow| *flow != "api_key");
@@ -160,7 +160,7 @@ pub(super) fn begin(
     connection: Option<ConnectionName>,
     force: bool,
     via: LoginVia,
-    ui: &Ui,
+    ui: Ui,
 ) -> Result<LoginStarted, Failure> {
     let request = Request::Login(authsome_proto::request::Login {
         provider: provider.clone(),
@@ -179,7 +179,7 @@ pub(super) fn submit(
     daemon: &mut Daemon,
     login: LoginId,
     secret: Secret,
-    ui: &Ui,
+    ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     match daemon.call(
         Request::LoginSubmit {
@@ -203,7 +203,7 @@ fn ask(
     daemon: &mut Daemon,
     provider: &ProviderName,
     begun: LoginStarted,
-    ui: &Ui,
+    ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     let interrupt = Interrupt::watch()?;
     guide(&begun, ui);
@@ -245,7 +245,7 @@ fn still_waiting(
     provider: &ProviderName,
     connection: &ConnectionName,
     login: LoginId,
-    ui: &Ui,
+    ui: Ui,
 ) -> Result<LoginId, Failure> {
     drop(daemon.call(Request::LoginCancel { login }, ui));
     // whether it may be replaced was decided when the first login began
@@ -261,7 +261,7 @@ fn still_waiting(
 }
 
 /// What is asked for and where to get it.
-fn guide(begun: &LoginStarted, ui: &Ui) {
+fn guide(begun: &LoginStarted, ui: Ui) {
     for url in &begun.key_urls {
         ui.note(&format!("get a key at {}", crate::ui::printable(url)));
     }
@@ -271,7 +271,7 @@ fn guide(begun: &LoginStarted, ui: &Ui) {
 }
 
 /// Opens the page and waits.
-fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: &Ui) -> Result<LoggedIn, Failure> {
+fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, Failure> {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
     let interrupt = Interrupt::watch()?;
     if let Some(port) = begun.moved_from {
@@ -297,7 +297,7 @@ fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: &Ui) -> Result<LoggedIn, 
 }
 
 /// Prints session and link.
-fn link(begun: &LoginStarted, ui: &Ui) -> Done {
+fn link(begun: &LoginStarted, ui: Ui) -> Done {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
     if ui.json {
         return ui.object(json!({
@@ -329,7 +329,7 @@ fn wait(
     login: &LoginId,
     interrupt: Option<Interrupt>,
     whose: Waiting<'_>,
-    ui: &Ui,
+    ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     let interrupt = match interrupt {
         Some(interrupt) => interrupt,
@@ -377,7 +377,7 @@ fn give_up(
     request: u32,
     login: &LoginId,
     whose: Waiting<'_>,
-    ui: &Ui,
+    ui: Ui,
 ) -> Failure {
     if let Waiting::ForAnother = whose {
         drop(daemon.cancel(request));
@@ -411,7 +411,7 @@ struct Spinner {
 }
 
 impl Spinner {
-    fn new(ui: &Ui) -> Self {
+    fn new(ui: Ui) -> Self {
         let bar = ui.may_animate().then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -465,7 +465,7 @@ impl Spinner {
 }
 
 /// Says who is connected.
-pub(super) fn show(logged_in: &LoggedIn, ui: &Ui) -> Done {
+pub(super) fn show(logged_in: &LoggedIn, ui: Ui) -> Done {
     if ui.json {
         return ui.object(json!({
             "status": "connected",
@@ -503,10 +503,11 @@ fn text(logged_in: &LoggedIn) -> String {
         text.push_str(&super::view::count(runs, "living run", "living runs"));
     }
     if !logged_in.is_default {
-        text.push_str(&format!(
-            "; `authsome run --connection {}={}` uses it",
-            logged_in.provider, logged_in.connection
-        ));
+        text.push_str("; `authsome run --connection ");
+        text.push_str(logged_in.provider.as_str());
+        text.push('=');
+        text.push_str(logged_in.connection.as_str());
+        text.push_str("` uses it");
     }
     text
 }

@@ -15,7 +15,7 @@ use crate::ui::Ui;
 /// Largest definition that is read; far above any real one, and well inside one frame.
 const DEFINITION_MAX: u64 = 512 * 1024;
 
-pub(super) fn register(arguments: &Register, ui: &Ui) -> Done {
+pub(super) fn register(arguments: &Register, ui: Ui) -> Done {
     let (text, file) = read(&arguments.file)?;
     let request = Request::Register {
         text,

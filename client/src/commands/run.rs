@@ -37,7 +37,7 @@ const NOT_FOUND: u8 = 127;
 /// Longest name of a command that is told to the daemon, in bytes.
 const PROGRAM_MAX: usize = 255;
 
-pub(super) fn run(arguments: Run, ui: &Ui) -> Done {
+pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     let Run {
         connections,
         only,
@@ -104,7 +104,7 @@ enum Problem {
 
 impl Problem {
     /// Says it, and leaves only the exit code.
-    fn told(self, program: &OsStr, ui: &Ui) -> Failure {
+    fn told(self, program: &OsStr, ui: Ui) -> Failure {
         let program = crate::ui::printable(&program.to_string_lossy());
         let (code, failure) = match self {
             Self::NotExecutable(why) => (

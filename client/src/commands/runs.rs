@@ -13,14 +13,14 @@ use crate::error::Done;
 use crate::times;
 use crate::ui::{Field, Mood, Ui};
 
-pub(super) fn runs(verb: Option<RunsVerb>, ui: &Ui) -> Done {
+pub(super) fn runs(verb: Option<RunsVerb>, ui: Ui) -> Done {
     match verb {
         None | Some(RunsVerb::List) => list(ui),
-        Some(RunsVerb::Stop(RunsStop { run })) => stop(run, ui),
+        Some(RunsVerb::Stop(RunsStop { run })) => stop(&run, ui),
     }
 }
 
-fn list(ui: &Ui) -> Done {
+fn list(ui: Ui) -> Done {
     let answer = connect(Start::IfNeeded, ui)?.call(Request::Runs, ui)?;
     let Response::Runs(runs) = answer else {
         return Err(unexpected());
@@ -51,7 +51,7 @@ fn list(ui: &Ui) -> Done {
     )
 }
 
-fn stop(run: RunId, ui: &Ui) -> Done {
+fn stop(run: &RunId, ui: Ui) -> Done {
     let answer = connect(Start::IfNeeded, ui)?.call(Request::RunStop { run: run.clone() }, ui)?;
     let Response::Done = answer else {
         return Err(unexpected());

@@ -11,13 +11,13 @@ use crate::error::{Done, Failure};
 use crate::times;
 use crate::ui::Ui;
 
-pub(super) fn status(ui: &Ui) -> Done {
+pub(super) fn status(ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     show(&mut daemon, ui)
 }
 
 /// Asks and shows.
-pub(super) fn show(daemon: &mut Daemon, ui: &Ui) -> Done {
+pub(super) fn show(daemon: &mut Daemon, ui: Ui) -> Done {
     let status = ask(daemon, ui)?;
     if ui.json {
         return ui.object(object(&status));
@@ -30,7 +30,7 @@ pub(super) fn show(daemon: &mut Daemon, ui: &Ui) -> Done {
 }
 
 /// Asks the daemon.
-pub(super) fn ask(daemon: &mut Daemon, ui: &Ui) -> Result<Status, Failure> {
+pub(super) fn ask(daemon: &mut Daemon, ui: Ui) -> Result<Status, Failure> {
     match daemon.call(Request::Status, ui)? {
         Response::Status(status) => Ok(status),
         _ => Err(unexpected()),
@@ -66,9 +66,10 @@ fn object(status: &Status) -> Value {
 
 fn text(status: &Status, now: Timestamp) -> String {
     let vault = &status.vault;
-    let mut store = match vault.chosen {
-        true => vault.store.clone(),
-        false => format!("{} (chosen for good with the first login)", vault.store),
+    let mut store = if vault.chosen {
+        vault.store.clone()
+    } else {
+        format!("{} (chosen for good with the first login)", vault.store)
     };
     if let Some(problem) = &vault.problem {
         store = format!("{store}: {problem}");

@@ -12,7 +12,7 @@ use crate::prompt::{self, Ask};
 use crate::secrets;
 use crate::ui::Ui;
 
-pub(super) fn unlock(arguments: &Unlock, ui: &Ui) -> Done {
+pub(super) fn unlock(arguments: &Unlock, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
     let passphrase = if arguments.stdin {
         secrets::read(&mut io::stdin().lock(), "the passphrase")?

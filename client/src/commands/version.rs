@@ -10,7 +10,7 @@ use crate::ui::Ui;
 /// Our build.
 pub(super) const OURS: &str = env!("CARGO_PKG_VERSION");
 
-pub(super) fn version(ui: &Ui) -> Done {
+pub(super) fn version(ui: Ui) -> Done {
     // a daemon that cannot be reached must not keep anybody from learning our version
     let daemon = match find(ui) {
         Ok(Found::Greeted(daemon)) => Some(daemon.build),

@@ -8,7 +8,7 @@ use crate::connect::{Start, connect, unexpected};
 use crate::error::Done;
 use crate::ui::Ui;
 
-pub(super) fn whoami(ui: &Ui) -> Done {
+pub(super) fn whoami(ui: Ui) -> Done {
     let answer = connect(Start::IfNeeded, ui)?.call(Request::WhoAmI, ui)?;
     let Response::WhoAmI(who) = answer else {
         return Err(unexpected());

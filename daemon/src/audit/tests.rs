@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -342,6 +343,12 @@ struct Faults {
     append: AtomicI32,
     sync: AtomicI32,
     truncate: AtomicBool,
+    /// Syncs that began.
+    begun: AtomicUsize,
+    /// Syncs that succeeded.
+    synced: AtomicUsize,
+    /// A sync takes as long as somebody holds this.
+    slow: Mutex<()>,
 }
 
 impl Faults {
@@ -380,7 +387,11 @@ impl Disk for Faulty {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         Faults::of(&self.faults.sync)?;
-        self.folder.sync(file)
+        self.faults.begun.fetch_add(1, Ordering::SeqCst);
+        drop(self.faults.slow.lock().unwrap());
+        self.folder.sync(file)?;
+        self.faults.synced.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
@@ -485,12 +496,60 @@ async fn failed_sync_is_final_for_its_file() {
     verified(&dir).unwrap_err();
 }
 
+/// A3: a record that nobody waits for is written and synced soon all the same.
 #[tokio::test]
-async fn record_reaches_the_disk_without_being_waited_for() {
+async fn record_is_made_safe_without_being_waited_for() {
     let dir = TempDir::new().unwrap();
-    let audit = Audit::open_on(Folder::new(dir.path()), &key(), SMALL).unwrap();
+    let (audit, faults) = faulty(&dir);
+    let before = faults.synced.load(Ordering::SeqCst);
     audit.try_record(record(7)).unwrap();
-    until("the line is there", || lines_of(&dir, 1).len() == 2).await;
+    until("it is synced", || {
+        faults.synced.load(Ordering::SeqCst) > before
+    })
+    .await;
+    assert!(lines_of(&dir, 1)[1].contains("\"request\":7,"));
+}
+
+/// A1: when the disk is slow and the queue full, a record waits, and none is lost.
+#[tokio::test]
+async fn full_queue_makes_records_wait() {
+    let dir = TempDir::new().unwrap();
+    let faults = Arc::new(Faults::default());
+    let disk = Faulty {
+        folder: Folder::new(dir.path()),
+        faults: Arc::clone(&faults),
+    };
+    let limits = Limits {
+        files: usize::MAX,
+        ..Limits::default()
+    };
+    let audit = Audit::open_on(disk, &key(), limits).unwrap();
+    let before = faults.begun.load(Ordering::SeqCst);
+    let gate = faults.slow.lock().unwrap();
+    let mut taken = 1;
+    audit.try_record(record(0)).unwrap();
+    while faults.begun.load(Ordering::SeqCst) == before {
+        std::thread::yield_now();
+    }
+    let refused = loop {
+        match audit.try_record(record(taken)) {
+            Ok(()) => taken += 1,
+            Err(TryRecordError::Full(record)) => break record,
+            Err(TryRecordError::Failed(error)) => panic!("{error}"),
+        }
+    };
+    assert_eq!(taken, 1 + u64::try_from(QUEUE_LEN).unwrap());
+    let waiting = tokio::spawn({
+        let audit = audit.clone();
+        async move { audit.record(*refused).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    drop(gate);
+    waiting.await.unwrap().unwrap();
+    audit.flush().await.unwrap();
+    let found = verified(&dir).unwrap();
+    assert_eq!(found.records, taken + 2);
 }
 
 /// A3: killed at any moment, the log verifies, and what was called durable is there.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{ConnectionRecord, Defaults};
-use crate::files::{ReadError, WriteError, read_private, write_atomic};
+use crate::files::{ReadError, WriteError, hex, read_private, write_atomic};
 
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
@@ -251,10 +251,7 @@ fn encode(generation: u64, contents: &Contents) -> Vec<u8> {
 
 fn checksum(v: u64, generation: u64, contents: &Contents) -> String {
     let covered = to_json(&(v, generation, contents), Layout::Compact);
-    Sha256::digest(covered)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(covered))
 }
 
 #[derive(Clone, Copy)]

@@ -186,7 +186,7 @@ pub(super) enum KeyFault {
     Padded,
     #[error("The key contains a character that cannot be sent. Copy it again from its source.")]
     Character,
-    #[error("This does not look like a key for {name}.")]
+    #[error("This does not look like a key for {name}. Check that all of it was copied.")]
     Pattern { name: String },
     #[error("This is too long to be a key.")]
     TooLong,

@@ -25,7 +25,7 @@ const KEY_URLS_SHOWN: usize = 4;
 
 const LOGO: &str = r#"<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.9" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><circle cx="8" cy="15.5" r="4.6"/><path d="m11.3 12.2 8.4-8.4M15.6 7.9l3.1 3.1"/></svg>"#;
 const CHECK: &str = r#"<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="m5 12.5 4.6 4.6L19 7.5"/></svg>"#;
-const CROSS: &str = r#"<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" aria-hidden="true"><path d="M12 6.5v7M12 17.4v.1"/></svg>"#;
+const ALERT: &str = r#"<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" aria-hidden="true"><path d="M12 5v8.5M12 18.6v.1"/></svg>"#;
 const TERMINAL: &str = r#"<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="m5 8 4 4-4 4M12.5 16.5H19"/></svg>"#;
 
 /// The policy sent with every page: our style sheet, our form, nothing else.
@@ -46,17 +46,27 @@ pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> Stri
         format!("Connect {name}")
     };
     let lead = if form.rotate {
-        "The new key takes the place of the one that is stored, also for programs that run now."
+        "It takes the place of the stored key at once, also for programs that are running."
     } else {
         "Paste your API key. It stays in the vault on this computer; programs you run never hold it."
     };
-    let mut body = format!("<h1>{title}</h1><p class=\"lead\">{lead}</p>");
+    let mut body = format!("<h1>{title}</h1>");
+    if form.connection.as_str() != "default" {
+        push(
+            &mut body,
+            format_args!(
+                "<p class=\"which\">Connection <code class=\"chip\">{}</code></p>",
+                Escaped(form.connection.as_str())
+            ),
+        );
+    }
+    push(&mut body, format_args!("<p class=\"lead\">{lead}</p>"));
     if let Some(problem) = problem {
         push(
             &mut body,
             format_args!(
                 "<p class=\"problem\" id=\"problem\" role=\"alert\">{}</p>",
-                Escaped(problem)
+                Marked(problem)
             ),
         );
     }
@@ -92,7 +102,7 @@ pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> Stri
     if let Some(hint) = &form.hint {
         push(
             &mut body,
-            format_args!("<p class=\"hint\" id=\"hint\">{}</p>", Escaped(hint)),
+            format_args!("<p class=\"hint\" id=\"hint\">{}</p>", Marked(hint)),
         );
     }
     let button = if form.rotate {
@@ -126,7 +136,7 @@ pub(super) fn done(form: &LoginForm) -> String {
 pub(super) fn gone() -> String {
     let lead = "It was used already, or the login ended or took longer than 10 minutes. \
                 Start again with <code class=\"chip\">authsome login</code> in your terminal.";
-    notice("plain", CROSS, "This link no longer works", lead)
+    notice("plain", ALERT, "This link no longer works", lead)
 }
 
 /// Any other address.
@@ -145,14 +155,14 @@ pub(super) fn storing() -> String {
 pub(super) fn refused() -> String {
     let lead = "It did not come from this login's own page. \
                 Open the link from your terminal in a new tab.";
-    notice("bad", CROSS, "This request was refused", lead)
+    notice("bad", ALERT, "This request was refused", lead)
 }
 
 /// A request by another name than our address.
 pub(super) fn wrong_host() -> String {
     let lead = "This page answers only to its own address. Open the link exactly as your \
                 terminal prints it.";
-    notice("bad", CROSS, "This request was refused", lead)
+    notice("bad", ALERT, "This request was refused", lead)
 }
 
 /// What happens with the key.
@@ -179,9 +189,12 @@ fn facts(body: &mut String, form: &LoginForm) {
     }
     if !form.hosts.is_empty() {
         body.push_str("<dt>The key is sent only to</dt><dd>");
+        // one chip takes no more room than the words that would fold it
+        let fits = form.hosts.len() <= HOSTS_SHOWN + 1;
+        let shown = if fits { form.hosts.len() } else { HOSTS_SHOWN };
         let (shown, folded) = form
             .hosts
-            .split_at_checked(HOSTS_SHOWN)
+            .split_at_checked(shown)
             .unwrap_or((&form.hosts, &[]));
         hosts(body, shown);
         if !folded.is_empty() {
@@ -200,15 +213,6 @@ fn facts(body: &mut String, form: &LoginForm) {
             format_args!(
                 "<dt>Programs find a placeholder in</dt><dd><code class=\"chip\">{}</code></dd>",
                 Escaped(variable)
-            ),
-        );
-    }
-    if form.connection.as_str() != "default" {
-        push(
-            body,
-            format_args!(
-                "<dt>Connection</dt><dd><code class=\"chip\">{}</code></dd>",
-                Escaped(form.connection.as_str())
             ),
         );
     }
@@ -286,6 +290,23 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A sentence in which literals stand between backticks, as in all our messages.
+struct Marked<'a>(&'a str);
+
+impl fmt::Display for Marked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, (literal, after))) = rest
+            .split_once('`')
+            .and_then(|(before, tail)| Some((before, tail.split_once('`')?)))
+        {
+            write!(f, "{}<code>{}</code>", Escaped(before), Escaped(literal))?;
+            rest = after;
+        }
+        Escaped(rest).fmt(f)
+    }
+}
+
 fn push(body: &mut String, piece: fmt::Arguments<'_>) {
     let written = body.write_fmt(piece);
     debug_assert!(written.is_ok(), "a string refused text");
@@ -330,7 +351,7 @@ mod tests {
         ] {
             assert!(html.contains(piece), "{piece}");
         }
-        assert!(!html.contains("<script") && !html.contains("Connection</dt>"));
+        assert!(!html.contains("<script") && !html.contains("class=\"which\""));
     }
 
     #[test]
@@ -356,6 +377,13 @@ mod tests {
     }
 
     #[test]
+    fn literals_in_sentences_are_marked_and_still_escaped() {
+        let marked = |text| Marked(text).to_string();
+        assert_eq!(marked("a `<b>` c `d"), "a <code>&lt;b&gt;</code> c `d");
+        assert_eq!(marked("``"), "<code></code>");
+    }
+
+    #[test]
     fn only_plain_https_addresses_become_links() {
         for bad in [
             "http://x.test/",
@@ -364,11 +392,9 @@ mod tests {
             "data:text/html,x",
             "//x.test",
             "x",
-            "https:///",
+            "https:",
         ] {
-            if let Some(url) = KeyUrl::parse(bad) {
-                assert_eq!((bad, url.shown.as_str()), ("https:///", "never"));
-            }
+            assert!(KeyUrl::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(
             KeyUrl::parse("https://x.test/keys/").unwrap().shown,
@@ -379,6 +405,8 @@ mod tests {
     proptest! {
         #[test]
         fn texts_of_a_definition_never_become_markup(text in "[\\PC<>\"'&]{0,40}") {
+            // which mark literals, and have a test of their own
+            let text = text.replace('`', "");
             let plain = form(&example(), "T", Some("p"));
             let tags = |html: &str| html.matches('<').count();
             let quotes = |html: &str| html.matches('"').count();

@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use authsome_proto::{LoginId, Secret};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -23,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +46,10 @@ const STORE_MAX: Duration = Duration::from_secs(120);
 /// Time for answers that are under way when the last login ends.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// How often the server looks whether a login is over: out of time, or given up without a word. The
+/// port stays open at most that much longer; nothing is accepted on it by then.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Pause after a failed accept, which would otherwise fail again at once (out of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,8 +62,6 @@ pub(super) struct Running {
     pub(super) own: Arc<Own>,
     /// Ends it.
     pub(super) stop: CancellationToken,
-    /// Tells it that there is a new login, with a deadline of its own.
-    pub(super) changed: Arc<Notify>,
 }
 
 /// Binds the port, or a free one if it is taken, and starts to serve. Call it inside the runtime.
@@ -74,7 +77,6 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Running> {
         port,
         own: Arc::new(Own::new(port)),
         stop: CancellationToken::new(),
-        changed: Arc::new(Notify::new()),
     };
     let listener = TcpListener::from_std(listener)?;
     // ended by `stop`, which `State::end` cancels with the last login
@@ -90,12 +92,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, running: Running) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tracing::debug!(port = running.port, "login page opened");
+    let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
-        let next = next_deadline(&shared);
         tokio::select! {
             () = running.stop.cancelled() => break,
-            () = running.changed.notified() => {}
-            () = tokio::time::sleep_until(next.into()) => {
+            _ = look.tick() => {
                 let now = Instant::now();
                 shared.lock().end(|waiting| waiting.is_over(now));
             }
@@ -136,13 +137,6 @@ async fn accept(
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
-}
-
-/// When the next login runs out of time.
-fn next_deadline(shared: &Shared) -> Instant {
-    let state = shared.lock();
-    let next = state.waiting.iter().map(|waiting| waiting.deadline).min();
-    next.unwrap_or_else(|| Instant::now() + super::WAIT_MAX)
 }
 
 /// What a connection needs.
@@ -259,10 +253,10 @@ async fn collect(mut body: Incoming, pieces: &Pieces) -> Option<Zeroizing<Vec<u8
 /// Hands the key on and waits for the outcome.
 async fn store(
     server: &Server,
-    id: &authsome_proto::LoginId,
+    id: &LoginId,
     form: &LoginForm,
     field: &str,
-    secret: authsome_proto::Secret,
+    secret: Secret,
 ) -> Reply {
     let sink = {
         let mut state = server.shared.lock();
@@ -310,7 +304,7 @@ async fn store(
 /// A login whose key is being stored; lets the next key in when it goes.
 struct Storing<'a> {
     server: &'a Server,
-    id: &'a authsome_proto::LoginId,
+    id: &'a LoginId,
 }
 
 impl Drop for Storing<'_> {

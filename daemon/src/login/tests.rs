@@ -1,1 +1,271 @@
+//! The page over real sockets.
 
+use std::net::TcpListener;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+fn form() -> LoginForm {
+    LoginForm {
+        provider: "intercom".parse().unwrap(),
+        display_name: "Intercom".into(),
+        connection: ConnectionName::default_name(),
+        variable: Some("INTERCOM_ACCESS_TOKEN".into()),
+        hosts: vec!["api.intercom.io".into(), "api.eu.intercom.io".into()],
+        key_urls: vec!["https://app.intercom.com/a/apps/_/developer-hub".into()],
+        hint: Some("It begins with `sk-`.".into()),
+        pattern: Some(Arc::new(|key| key.starts_with("sk-"))),
+        rotate: false,
+    }
+}
+
+fn login(n: u32) -> LoginId {
+    format!("l{n}").parse().unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// The authority and the path of an offered address.
+fn split(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap();
+    rest.split_at(rest.find('/').unwrap())
+}
+
+async fn exchange(authority: &str, request: String) -> String {
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn get(url: &str) -> String {
+    let (authority, path) = split(url);
+    exchange(
+        authority,
+        format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
+    )
+    .await
+}
+
+async fn post(url: &str, page: &str, key: &str) -> String {
+    let (authority, path) = split(url);
+    let token = page
+        .split("name=\"token\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let body = format!("token={token}&key={key}");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {authority}\r\nOrigin: http://{authority}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(authority, request).await
+}
+
+/// Answers each key with the next of `answers` and returns the keys.
+fn receiver(
+    mut keys: mpsc::Receiver<Submitted>,
+    answers: Vec<Result<(), String>>,
+) -> JoinHandle<Vec<String>> {
+    tokio::spawn(async move {
+        let mut found = Vec::new();
+        for answer in answers {
+            let Some(submitted) = keys.recv().await else {
+                break;
+            };
+            found.push(submitted.secret.expose().to_owned());
+            drop(submitted.answer.send(answer));
+        }
+        // the login is over only when the page says so
+        while keys.recv().await.is_some() {}
+        found
+    })
+}
+
+async fn until_closed(authority: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(authority).await.is_ok() {
+        assert!(Instant::now() < deadline, "the port stays open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn key_goes_through_once_and_the_port_closes() {
+    let pages = Pages::new(free_port());
+    let (sink, keys) = mpsc::channel(1);
+    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    assert_eq!(offered.moved_from, None);
+    let keys = receiver(keys, vec![Err("the keyring is <locked>".into()), Ok(())]);
+    let page = get(&offered.url).await;
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.contains("Connect Intercom"),
+        "{page}"
+    );
+    for header in [
+        "content-security-policy: default-src 'none'; style-src 'sha256-",
+        "cache-control: no-store",
+        "referrer-policy: same-origin",
+        "x-content-type-options: nosniff",
+        "x-frame-options: DENY",
+        "cross-origin-opener-policy: same-origin",
+        "frame-ancestors 'none'",
+        "form-action 'self'",
+    ] {
+        assert!(page.contains(header), "{header}");
+    }
+    assert!(!page.to_lowercase().contains("access-control"));
+
+    let wrong = post(&offered.url, &page, "pk-canary").await;
+    assert!(
+        wrong.starts_with("HTTP/1.1 422") && wrong.contains("It begins with <code>sk-</code>.")
+    );
+    assert!(wrong.contains("does not look like a key") && !wrong.contains("canary"));
+    let failed = post(&offered.url, &wrong, "sk-canary").await;
+    assert!(failed.starts_with("HTTP/1.1 503") && failed.contains("the keyring is &lt;locked&gt;"));
+    let stored = post(&offered.url, &page, "sk-canary2").await;
+    assert!(stored.starts_with("HTTP/1.1 200") && stored.contains("You can close this tab"));
+    assert!(!stored.contains("canary"));
+    assert_eq!(keys.await.unwrap(), ["sk-canary", "sk-canary2"]);
+    until_closed(split(&offered.url).0).await;
+}
+
+#[tokio::test]
+async fn used_address_is_dead_while_another_login_waits() {
+    let pages = Pages::new(free_port());
+    let (sink, first) = mpsc::channel(1);
+    let one = pages.offer(login(1), form(), sink).await.unwrap();
+    let (sink, second) = mpsc::channel(1);
+    let other = pages.offer(login(2), form(), sink).await.unwrap();
+    assert_eq!(split(&one.url).0, split(&other.url).0);
+    let (first, second) = (receiver(first, vec![Ok(())]), receiver(second, vec![]));
+    let page = get(&one.url).await;
+    let foreign = post(&other.url, &page, "sk-1").await;
+    assert!(
+        foreign.starts_with("HTTP/1.1 403"),
+        "the field of one login opened another"
+    );
+    assert!(
+        post(&one.url, &page, "sk-1")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(get(&one.url).await.starts_with("HTTP/1.1 404"));
+    assert!(
+        post(&one.url, &page, "sk-2")
+            .await
+            .starts_with("HTTP/1.1 404")
+    );
+    assert!(get(&other.url).await.starts_with("HTTP/1.1 200"));
+    pages.withdraw(&login(2));
+    until_closed(split(&one.url).0).await;
+    assert_eq!(
+        (first.await.unwrap().len(), second.await.unwrap().len()),
+        (1, 0)
+    );
+    // and a later login gets the same port again
+    let (sink, _keys) = mpsc::channel(1);
+    let again = pages.offer(login(3), form(), sink).await.unwrap();
+    assert_eq!(again.moved_from, None);
+    assert!(get(&again.url).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn taken_port_moves_the_form_and_says_so() {
+    let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let pages = Pages::new(port);
+    let (sink, _keys) = mpsc::channel(1);
+    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    assert_eq!(offered.moved_from, Some(port));
+    assert!(get(&offered.url).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn login_given_up_without_a_word_closes_the_port() {
+    let pages = Pages::new(free_port());
+    let (sink, keys) = mpsc::channel(1);
+    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    drop(keys);
+    assert!(get(&offered.url).await.starts_with("HTTP/1.1 404"));
+    until_closed(split(&offered.url).0).await;
+}
+
+#[tokio::test]
+async fn second_key_waits_for_the_outcome_of_the_first() {
+    let pages = Pages::new(free_port());
+    let (sink, mut keys) = mpsc::channel(1);
+    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let page = get(&offered.url).await;
+    let (url, form) = (offered.url.clone(), page.clone());
+    let first = tokio::spawn(async move { post(&url, &form, "sk-1").await });
+    let submitted = keys.recv().await.unwrap();
+    assert!(
+        post(&offered.url, &page, "sk-2")
+            .await
+            .starts_with("HTTP/1.1 409")
+    );
+    submitted.answer.send(Ok(())).unwrap();
+    assert!(first.await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+/// Threat O1, over the wire.
+#[tokio::test]
+async fn request_by_another_name_is_refused() {
+    let pages = Pages::new(free_port());
+    let (sink, _keys) = mpsc::channel(1);
+    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let (authority, path) = split(&offered.url);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: rebind.evil.test\r\n\r\n");
+    let answer = exchange(authority, request).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && !answer.contains("Intercom"),
+        "{answer}"
+    );
+}
+
+/// Serves pages for a person with a browser: `--ignored --nocapture`, then open what it prints.
+#[tokio::test]
+#[ignore = "for looking at, not a check"]
+async fn pages_to_look_at() {
+    let pages = Pages::new(free_port());
+    let mut hosts = form().hosts;
+    hosts.extend([
+        "api.au.intercom.io".into(),
+        "a.x.test".into(),
+        "b.x.test".into(),
+    ]);
+    let team = "team-with-a-long-name".parse().unwrap();
+    let rotating = LoginForm {
+        rotate: true,
+        connection: team,
+        hosts,
+        ..form()
+    };
+    let offers = [
+        (form(), Ok(())),
+        (rotating, Err("The keyring is locked.".to_owned())),
+    ];
+    let mut receivers = Vec::new();
+    for (n, (form, answer)) in (1..).zip(offers) {
+        let (sink, keys) = mpsc::channel(1);
+        println!("{}", pages.offer(login(n), form, sink).await.unwrap().url);
+        receivers.push(receiver(keys, vec![answer]));
+    }
+    for receiver in receivers {
+        println!("{:?}", receiver.await.unwrap());
+    }
+}

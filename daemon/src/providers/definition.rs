@@ -39,7 +39,7 @@ pub struct Definition {
 }
 
 /// What programs under `run` find where the secret would be.
-pub const PLACEHOLDER: &str = "authsome-proxy-managed";
+const PLACEHOLDER: &str = "authsome-proxy-managed";
 
 impl Definition {
     /// The host patterns of all routes in order, each once; with `:port` where it is not 443, since

@@ -23,6 +23,7 @@ use super::body::{AnswerBody, RequestBody, Tally};
 use super::link::{Busy, Link};
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
+use super::upstream::Manner;
 use super::{Credential, RouteCredential, inject, websocket};
 use crate::routing::{Decision, RefuseCode, RequestView, decide, overrides_method};
 
@@ -177,12 +178,13 @@ async fn send(
     let upstream = credential
         .as_ref()
         .map_or(&link.run.plain, |credential| &credential.upstream);
-    address(
-        &link,
-        &mut parts,
-        upstream.speaks_h2() && websocket.is_none(),
-    )
-    .ok_or_else(|| refuse(RefuseCode::Malformed))?;
+    let manner = match (&websocket, parts.version) {
+        (Some(_), _) => Manner::Upgrade,
+        (None, Version::HTTP_2) => Manner::Http2,
+        (None, _) => Manner::Http1,
+    };
+    address(&link, &mut parts, upstream.speaks_h2(manner))
+        .ok_or_else(|| refuse(RefuseCode::Malformed))?;
     let number = link.state.next_request();
     let subject = Subject {
         method: method.as_str(),
@@ -201,10 +203,7 @@ async fn send(
         None => RequestBody::Streamed(body, credential.clone()),
     };
     let request = Request::from_parts(parts, body);
-    let answer = match &websocket {
-        None => upstream.send(request).await,
-        Some(_) => upstream.send_upgrade(request).await,
-    };
+    let answer = upstream.send(manner, request).await;
     let mut tally = Tally {
         busy,
         request: Some(number),

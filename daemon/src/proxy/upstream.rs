@@ -5,6 +5,11 @@
 //! ever carries two identities (threat H10). Settings never change under a pool: a changed
 //! configuration makes new settings and new pools.
 //!
+//! An upstream is spoken to as the child would have: HTTP/2 if the child speaks it and the upstream
+//! offers it, else HTTP/1.1. So header case survives, an upstream sees what it saw without us, and
+//! no message is translated needlessly. Only an upstream that insists on HTTP/2 gets it from a
+//! child that speaks HTTP/1.1.
+//!
 //! Invariants (threat D2): certificates are verified for the very name that was decided on; there
 //! is no switch to turn that off. Redirects are not followed (D11).
 
@@ -25,9 +30,11 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
-use rustls::ClientConfig;
+use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::address::{AddressError, OwnPorts};
@@ -174,23 +181,35 @@ pub struct Upstream(Arc<Pool>);
 
 struct Pool {
     settings: Arc<UpstreamSettings>,
-    /// HTTP/1.1 and HTTP/2, pooled.
+    /// For children that speak HTTP/1.1.
+    http1: Lane,
+    /// For children that speak HTTP/2.
+    http2: Lane,
+    /// Never pooled: for upgrades.
+    upgrades: Lane,
+}
+
+/// The connections of one protocol preference.
+struct Lane {
     client: Client<Connector, RequestBody>,
-    /// HTTP/1.1 only, never pooled: for upgrades.
-    upgrades: Client<Connector, RequestBody>,
     /// Whether the last handshake agreed on HTTP/2, where `host` beside `:authority` is needless.
     h2: Arc<AtomicBool>,
+}
+
+/// How the upstream is to be spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As a child that speaks HTTP/1.1.
+    Http1,
+    /// As a child that speaks HTTP/2.
+    Http2,
+    /// HTTP/1.1 on a connection of its own that may be upgraded.
+    Upgrade,
 }
 
 impl Upstream {
     /// An empty pool.
     pub fn new(settings: Arc<UpstreamSettings>) -> Self {
-        let h2 = Arc::new(AtomicBool::new(false));
-        let connector = |protocols| Connector {
-            settings: Arc::clone(&settings),
-            protocols,
-            h2: Arc::clone(&h2),
-        };
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
@@ -199,15 +218,26 @@ impl Upstream {
             .http1_preserve_header_case(true)
             .http1_title_case_headers(true)
             .http2_max_header_list_size(HEADER_LIST_MAX);
-        let client = builder.build(connector(Protocols::Both));
-        let upgrades = builder
-            .pool_max_idle_per_host(0)
-            .build(connector(Protocols::Http1));
+        let lane = |builder: &hyper_util::client::legacy::Builder, manner| {
+            let h2 = Arc::new(AtomicBool::new(false));
+            let connector = Connector {
+                settings: Arc::clone(&settings),
+                manner,
+                h2: Arc::clone(&h2),
+            };
+            Lane {
+                client: builder.build(connector),
+                h2,
+            }
+        };
+        let http1 = lane(&builder, Manner::Http1);
+        let http2 = lane(&builder, Manner::Http2);
+        let upgrades = lane(builder.pool_max_idle_per_host(0), Manner::Upgrade);
         Self(Arc::new(Pool {
             settings,
-            client,
+            http1,
+            http2,
             upgrades,
-            h2,
         }))
     }
 
@@ -216,33 +246,30 @@ impl Upstream {
         &self.0.settings
     }
 
-    /// Whether the upstream probably speaks HTTP/2.
-    pub(super) fn speaks_h2(&self) -> bool {
-        self.0.h2.load(Ordering::Relaxed)
+    /// Whether the upstream probably speaks HTTP/2 when addressed in that `manner`.
+    pub(super) fn speaks_h2(&self, manner: Manner) -> bool {
+        self.lane(manner).h2.load(Ordering::Relaxed)
     }
 
     /// Sends `request`, whose URI is absolute.
     pub(super) async fn send(
         &self,
+        manner: Manner,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendError> {
-        self.0
+        self.lane(manner)
             .client
             .request(request)
             .await
             .map_err(|error| SendError::of(&error))
     }
 
-    /// Sends `request` on a connection of its own that may be upgraded.
-    pub(super) async fn send_upgrade(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, SendError> {
-        self.0
-            .upgrades
-            .request(request)
-            .await
-            .map_err(|error| SendError::of(&error))
+    fn lane(&self, manner: Manner) -> &Lane {
+        match manner {
+            Manner::Http1 => &self.0.http1,
+            Manner::Http2 => &self.0.http2,
+            Manner::Upgrade => &self.0.upgrades,
+        }
     }
 }
 
@@ -286,12 +313,13 @@ impl SendError {
                 reason: reason.clone(),
             },
             ConnectError::Dial(dial) => Self::dialling(dial),
-            ConnectError::Handshake(_) | ConnectError::HandshakeTimedOut | ConnectError::Name => {
-                Self {
-                    code: RefuseCode::UpstreamUnreachable,
-                    reason: chain(error),
-                }
-            }
+            ConnectError::Handshake(_)
+            | ConnectError::HandshakeTimedOut
+            | ConnectError::Name
+            | ConnectError::OtherProtocol => Self {
+                code: RefuseCode::UpstreamUnreachable,
+                reason: chain(error),
+            },
         }
     }
 
@@ -342,18 +370,14 @@ enum ConnectError {
     HandshakeTimedOut,
     #[error("the host is no name for a certificate")]
     Name,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocols {
-    Both,
-    Http1,
+    #[error("the upstream speaks no protocol that was offered")]
+    OtherProtocol,
 }
 
 #[derive(Clone)]
 struct Connector {
     settings: Arc<UpstreamSettings>,
-    protocols: Protocols,
+    manner: Manner,
     h2: Arc<AtomicBool>,
 }
 
@@ -391,23 +415,37 @@ impl Connector {
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Name)?;
+        let first = match self.manner {
+            Manner::Http2 => &self.settings.tls,
+            Manner::Http1 | Manner::Upgrade => &self.settings.tls_http1,
+        };
+        let stream = match self.shake_hands(host, port, name.clone(), first).await {
+            Err(ConnectError::OtherProtocol) if self.manner == Manner::Http1 => {
+                self.shake_hands(host, port, name, &self.settings.tls)
+                    .await?
+            }
+            result => result?,
+        };
+        let h2 = tls::is_h2(stream.get_ref().1.alpn_protocol());
+        self.h2.store(h2, Ordering::Relaxed);
+        Ok(Wire::Tls { stream, h2 })
+    }
+
+    async fn shake_hands(
+        &self,
+        host: &str,
+        port: u16,
+        name: ServerName<'static>,
+        config: &Arc<ClientConfig>,
+    ) -> Result<TlsStream<TcpStream>, ConnectError> {
         let stream = dial::dial(&self.settings, host, port, Purpose::Stream)
             .await
             .map_err(ConnectError::Dial)?;
-        let config = match self.protocols {
-            Protocols::Both => &self.settings.tls,
-            Protocols::Http1 => &self.settings.tls_http1,
-        };
         let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
             .await
             .map_err(|_| ConnectError::HandshakeTimedOut)?
-            .map_err(handshake_error)?;
-        let h2 = tls::is_h2(stream.get_ref().1.alpn_protocol());
-        if self.protocols == Protocols::Both {
-            self.h2.store(h2, Ordering::Relaxed);
-        }
-        Ok(Wire::Tls { stream, h2 })
+            .map_err(handshake_error)
     }
 }
 
@@ -421,6 +459,9 @@ fn handshake_error(error: std::io::Error) -> ConnectError {
         Some(rustls::Error::InvalidCertificate(reason)) => reason,
         Some(rustls::Error::NoCertificatesPresented) => {
             return ConnectError::Certificate("it shows no certificate".to_owned());
+        }
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            return ConnectError::OtherProtocol;
         }
         _ => return ConnectError::Handshake(error),
     };

@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use crate::sys::pidfd;
 
 /// A process that is watched. The descriptor cannot come to mean another process.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct Watched(AsyncFd<OwnedFd>);
 impl Watched {
     /// Watches the process of a pidfd.
     pub fn new(pidfd: OwnedFd) -> io::Result<Self> {
-        Ok(Self(AsyncFd::register_with_interest(pidfd, Interest::READABLE)?))
+        pidfd::watch(pidfd).map(Self)
     }
 
     /// Returns when the process has ended, reaped or not: a pidfd is readable from then on.

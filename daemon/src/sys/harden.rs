@@ -90,7 +90,7 @@ mod tests {
         harden().unwrap();
         println!("hardened");
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line).unwrap();
+        io::stdin().read_line(&mut line).unwrap();
         std::process::abort();
     }
 

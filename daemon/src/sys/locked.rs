@@ -98,7 +98,7 @@ impl Pages {
         {
             // SAFETY: as above; the advice changes what a core dump holds, not the contents.
             // Refused only by kernels older than 3.4; the process is not dumpable anyway.
-            drop(unsafe { madvise(at, mapped.get(), MmapAdvise::MADV_DONTDUMP) });
+            let _advised = unsafe { madvise(at, mapped.get(), MmapAdvise::MADV_DONTDUMP) };
         }
         Self {
             at,
@@ -129,7 +129,7 @@ impl Drop for Pages {
         self.wipe();
         // SAFETY: the mapping is ours, and no reference into it outlives `self`. Unmapping also
         // unlocks. It cannot fail for a mapping that exists.
-        drop(unsafe { munmap(self.at, self.mapped.get()) });
+        let _unmapped = unsafe { munmap(self.at, self.mapped.get()) };
     }
 }
 

@@ -13,6 +13,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// From `linux/asm-generic/socket.h`; the libc crate has it only on some targets.
 const SO_PEERPIDFD: libc::c_int = 77;
@@ -98,6 +100,13 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Lets the runtime watch a pidfd; it is readable once its process has ended (pidfd_open(2)).
+pub fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by the `AsyncFd` and closed only after that has been taken
+    // off the runtime; `OwnedFd` always names the same open file.
+    unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
 }
 
 /// The pids from the parent of `pid` up, nearest first, `pid` itself before them.

@@ -9,7 +9,7 @@ use super::choice::{StoreChoice, StoreKind};
 use crate::files::{DirError, ReadError, WriteError};
 
 /// Cause of a failure in a library whose errors are many.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the vault could not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,9 @@ use zeroize::Zeroizing;
 use super::PassphraseWish;
 use super::error::VaultError;
 use super::item::{ITEM_MAX, ItemKey, corrupt};
-use crate::files::{create_private_dir, read_private, remove_durably, write_atomic};
+use crate::files::{
+    ReadError, create_private_dir, hex, read_private, remove_durably, write_atomic,
+};
 
 /// Far more than an identity, encrypted or not.
 const IDENTITY_MAX: u64 = 16 * 1024;
@@ -141,9 +143,10 @@ impl FileStore {
     fn stored_identity(&self) -> Result<Stored, VaultError> {
         let path = self.identity_path();
         let Some(text) = read_private(&path, IDENTITY_MAX).map_err(VaultError::Read)? else {
-            return match self.has_items()? {
-                true => Err(self.corrupt_identity("it is missing, and the items need it")),
-                false => Ok(Stored::None),
+            return if self.has_items()? {
+                Err(self.corrupt_identity("it is missing, and the items need it"))
+            } else {
+                Ok(Stored::None)
             };
         };
         if text.starts_with(AGE_MAGIC) {
@@ -200,7 +203,7 @@ impl FileStore {
                 .flatten()
                 .any(|entry| Path::new(&entry.file_name()).extension() == Some("age".as_ref()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(VaultError::Read(crate::files::ReadError::System {
+            Err(source) => Err(VaultError::Read(ReadError::System {
                 path: self.folder.clone(),
                 source,
             })),
@@ -221,11 +224,7 @@ impl FileStore {
     /// The file of `key`: a hash, so that a copied folder does not list who has accounts where.
     fn item_path(&self, key: &ItemKey) -> PathBuf {
         let hash = Sha256::digest(format!("authsome vault item\n{key}"));
-        let name: String = hash
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hex(hash.iter().take(16));
         self.folder.join(name).with_extension("age")
     }
 }

@@ -117,12 +117,11 @@ impl Keyring {
         act: impl Fn(&Entry) -> Result<T, Error>,
     ) -> Result<T, VaultError> {
         self.open(until)?;
-        let store = match &self.store {
-            Some(store) => Arc::clone(store),
-            None => {
-                let store = Store::new().map_err(|error| convert(key, error))?;
-                Arc::clone(self.store.insert(store))
-            }
+        let store = if let Some(store) = &self.store {
+            Arc::clone(store)
+        } else {
+            let store = Store::new().map_err(|error| convert(key, error))?;
+            Arc::clone(self.store.insert(store))
         };
         let user = format!("{}/{key}", self.home_id);
         let label = label(key);

@@ -121,7 +121,7 @@ fn unlock(done: &SyncSender<Answer>) -> zbus::Result<()> {
         }
     };
     // the worker may have given up on us
-    drop(done.send(answer));
+    let _gone = done.send(answer);
     Ok(())
 }
 

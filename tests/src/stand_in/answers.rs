@@ -34,6 +34,7 @@ pub(super) async fn answer(
     mut request: Request<Incoming>,
     token: Option<String>,
     body_len: Arc<AtomicU64>,
+    given: Option<Response<Vec<u8>>>,
 ) -> Result<Response<Answer>, Infallible> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -45,6 +46,9 @@ pub(super) async fn answer(
         });
     }
     let body = read(request.body_mut(), &body_len).await;
+    if let Some(given) = given {
+        return Ok(given.map(Answer::whole));
+    }
     if let Some(count) = path
         .strip_prefix("/bytes/")
         .and_then(|count| count.parse().ok())

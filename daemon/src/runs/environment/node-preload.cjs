@@ -1,15 +1,15 @@
-// Sends `https` and `fetch` of Node versions without NODE_USE_ENV_PROXY through HTTPS_PROXY.
+// Sends what Node itself would not through HTTPS_PROXY: `https` and `fetch`.
 //
 // authsome puts this file into NODE_OPTIONS of what it starts. Node 22.21, 24.5 and later follow
-// HTTPS_PROXY by themselves (NODE_USE_ENV_PROXY=1) and it returns at once; older ones ignore it.
-// There it wraps two doors, and loads nothing until a program uses them:
+// HTTPS_PROXY by themselves (NODE_USE_ENV_PROXY=1), except for agents that a program made; older
+// ones ignore it. Two doors are wrapped, and nothing is loaded until a program uses them:
 //
 // - `https.Agent.prototype.createConnection`: the connection begins with a CONNECT to the proxy.
 //   The prototype, because SDKs make agents of their own. `https` is not loaded for this (20 ms at
 //   each start); its first agent announces itself, since every EventEmitter passes `events.init`,
 //   with `require` and with `import` alike.
-// - the dispatcher of the built-in `fetch`, at its first call, unless the program has chosen its
-//   own (a ProxyAgent, a MockAgent).
+// - the dispatcher of the built-in `fetch`, at its first call, on versions that need it and unless
+//   the program has chosen its own (a ProxyAgent, a MockAgent).
 //
 // Plain `http:` is left alone, and so is every connection for which a program brings its own socket.
 // NO_PROXY is obeyed. Nothing here may keep a program from starting.
@@ -19,7 +19,7 @@
   const { versions } = process;
   if (versions.bun || versions.deno) return; // both follow HTTPS_PROXY
   const [major, minor] = versions.node.split('.').map(Number);
-  if (major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21)) return;
+  const fetchObeys = major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21);
 
   const proxyFor = (host, port) => {
     const text = process.env.https_proxy || process.env.HTTPS_PROXY;
@@ -89,7 +89,8 @@
     prototype.createConnection = function createConnection(...given) {
       const [options, callback] = given;
       const ours = options && typeof options === 'object' && typeof callback === 'function';
-      if (!ours || options.socket || options.socketPath) {
+      // `proxyEnv`: Node's own way is on for this agent
+      if (!ours || options.socket || options.socketPath || this?.options?.proxyEnv) {
         return original.apply(this, given);
       }
       const host = options.host || options.hostname || 'localhost';
@@ -199,7 +200,7 @@
 
   try {
     watchForHttps();
-    watchForFetch();
+    if (!fetchObeys) watchForFetch();
   } catch {
     // an unknown Node: it starts as it would without us
   }
