@@ -332,7 +332,7 @@ pub fn create_private_dir(path: &Path) -> Result<(), DirError> {
         Err(Errno::EEXIST) => false,
         Err(error) => return Err(system(path)(error.into())),
     };
-    let folder = open_folder(parent.as_fd(), name, path)?;
+    let folder = open_folder(parent.as_fd(), name, path, OFlag::O_RDONLY)?;
     let stat = fstat(&folder)
         .map_err(io::Error::from)
         .map_err(system(path))?;
@@ -361,15 +361,19 @@ pub fn create_private_dir(path: &Path) -> Result<(), DirError> {
 /// anybody but root or us could have replaced.
 fn open_trusted(path: &Path) -> Result<OwnedFd, DirError> {
     let mut walked = PathBuf::from("/");
-    let mut folder = open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(io::Error::from)
-        .map_err(system(&walked))?;
+    let mut folder = open(
+        "/",
+        PASS | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(io::Error::from)
+    .map_err(system(&walked))?;
     for part in path.components() {
         let Component::Normal(name) = part else {
             continue;
         };
         walked.push(name);
-        folder = open_folder(folder.as_fd(), name, &walked)?;
+        folder = open_folder(folder.as_fd(), name, &walked, PASS)?;
         let stat = fstat(&folder)
             .map_err(io::Error::from)
             .map_err(system(&walked))?;
@@ -388,8 +392,20 @@ fn open_trusted(path: &Path) -> Result<OwnedFd, DirError> {
     Ok(folder)
 }
 
-fn open_folder(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<OwnedFd, DirError> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+/// Access to folders on the way: a parent such as a `/home` of mode 0711 may be passed through but
+/// not listed, and needs no more than that.
+#[cfg(target_os = "linux")]
+const PASS: OFlag = OFlag::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const PASS: OFlag = OFlag::O_RDONLY;
+
+fn open_folder(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    access: OFlag,
+) -> Result<OwnedFd, DirError> {
+    let flags = access | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(parent, name, flags, Mode::empty()).map_err(|error| match error {
         Errno::ENOTDIR | Errno::ELOOP => DirError::NotFolder {
             path: path.to_owned(),

@@ -213,6 +213,16 @@ fn missing_folders_are_made_private_and_readable_ones_are_closed() {
     assert_eq!(mode_of(&home.path().join("a/d")), 0o700);
 }
 
+/// A parent that may only be passed through, as a `/home` of mode 0711 (root may list it anyway).
+#[test]
+fn a_parent_that_cannot_be_listed_is_passed_through() {
+    let home = tempfile::tempdir().unwrap();
+    folder(&home.path().join("parent"), 0o311);
+    create_private_dir(&home.path().join("parent/it")).unwrap();
+    assert_eq!(mode_of(&home.path().join("parent/it")), 0o700);
+    folder(&home.path().join("parent"), 0o700);
+}
+
 /// L7: what stands in a file's place is refused, and a FIFO does not hang the reader.
 #[test]
 fn only_private_plain_files_are_read() {

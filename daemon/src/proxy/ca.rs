@@ -35,13 +35,15 @@ use super::der::StoredCertificate;
 use super::leaf::{self, Leaves};
 use crate::routing::{Host, HostPattern};
 
+/// Seconds of a day.
+pub(super) const DAY: u64 = 24 * 60 * 60;
 /// Back-dating of certificates: clocks of containers and phones are off by minutes to hours.
-pub(super) const BACKDATE: Duration = Duration::from_hours(24);
+pub(super) const BACKDATE: Duration = Duration::from_secs(DAY);
 /// Life of a run's authority. Longer and a forgotten one stays useful; shorter and a service that
 /// runs for months under `authsome run` breaks.
-const LIFETIME: Duration = Duration::from_hours(24 * 365);
+const LIFETIME: Duration = Duration::from_secs(365 * DAY);
 /// How long before the end of a run's authority people are told.
-const WARN_BEFORE: Duration = Duration::from_hours(24 * 14);
+const WARN_BEFORE: Duration = Duration::from_secs(14 * DAY);
 /// A name that cannot exist (RFC 6761, section 6.4): an empty list of permitted names would
 /// permit every name.
 const NOWHERE: &str = "authsome.invalid";

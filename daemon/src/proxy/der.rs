@@ -65,17 +65,13 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 }
 
 fn either_time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
-    let (text, rest, century) = match bytes.first()? {
-        &UTC_TIME => {
-            let (text, rest) = element(bytes, UTC_TIME)?;
-            // RFC 5280, section 4.1.2.5.1: years below 50 are of this century
-            let century = if text.first()? < &b'5' { "20" } else { "19" };
-            (text, rest, century)
-        }
-        _ => {
-            let (text, rest) = element(bytes, GENERALIZED_TIME)?;
-            (text, rest, "")
-        }
+    let (text, rest, century) = if let Some((text, rest)) = element(bytes, UTC_TIME) {
+        // RFC 5280, section 4.1.2.5.1: years below 50 are of this century
+        let century = if text.first()? < &b'5' { "20" } else { "19" };
+        (text, rest, century)
+    } else {
+        let (text, rest) = element(bytes, GENERALIZED_TIME)?;
+        (text, rest, "")
     };
     let digits = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let civil =

@@ -21,13 +21,13 @@ use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::ca::{BACKDATE, CaError};
+use super::ca::{BACKDATE, CaError, DAY};
 use super::tls;
 use crate::routing::Host;
 
 /// Life of a leaf, counted from its making. macOS and some scanners frown on long ones; a leaf is
 /// renewed at half of it, so a laptop that slept for days still finds a valid one.
-const LIFETIME: Duration = Duration::from_hours(24 * 7);
+const LIFETIME: Duration = Duration::from_secs(7 * DAY);
 /// Most leaves kept per run. A run's definitions name a few hundred hosts at most; subdomain
 /// patterns could name more, and each configuration holds about 3 KiB.
 const LEAVES_MAX: usize = 512;

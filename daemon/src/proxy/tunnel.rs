@@ -1,4 +1,4 @@
-//! Bytes both ways, unread: hosts without a route, and WebSockets.
+//! Bytes both ways, unread: hosts without a route, and web sockets.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! WebSockets: the opening request is judged like any other, then bytes pass unread.
+//! Web sockets: the opening request is judged like any other, then bytes pass unread.
 //!
 //! Over HTTP/1.1 the child's `Upgrade` goes to the upstream and its 101 back (RFC 6455). Over
 //! HTTP/2 the child sends an extended `CONNECT` (RFC 8441), which becomes an HTTP/1.1 upgrade; the

@@ -73,7 +73,7 @@ impl FileStore {
             return Err(VaultError::Stopped);
         };
         let sealed = age::encrypt(&identity.to_public(), text)
-            .map_err(|error| VaultError::Platform(Box::new(error)))?;
+            .map_err(|_| VaultError::Platform("`age` cannot encrypt".into()))?;
         write_atomic(&self.item_path(key), &sealed).map_err(VaultError::Write)
     }
 
@@ -87,7 +87,10 @@ impl FileStore {
         };
         match age::decrypt(identity, &sealed) {
             Ok(text) => Ok(Some(Zeroizing::new(text))),
-            Err(error) => Err(corrupt(key, &format!("`{}`: {error}", path.display()))),
+            Err(error) => Err(corrupt(
+                key,
+                &format!("`{}`: {}", path.display(), words(&error)),
+            )),
         }
     }
 
@@ -167,7 +170,7 @@ impl FileStore {
             Err(DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed) => {
                 Err(VaultError::WrongPassphrase)
             }
-            Err(error) => Err(self.corrupt_identity(&error.to_string())),
+            Err(error) => Err(self.corrupt_identity(words(&error))),
         }
     }
 
@@ -180,7 +183,7 @@ impl FileStore {
         let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose()));
         recipient.set_work_factor(WORK_LOG2);
         let sealed = age::encrypt(&recipient, identity_text(&identity).as_bytes())
-            .map_err(|error| VaultError::Platform(Box::new(error)))?;
+            .map_err(|_| VaultError::Platform("`age` cannot encrypt".into()))?;
         write_atomic(&self.identity_path(), &sealed).map_err(VaultError::Write)?;
         Ok(identity)
     }
@@ -226,6 +229,23 @@ impl FileStore {
         let hash = Sha256::digest(format!("authsome vault item\n{key}"));
         let name = hex(hash.iter().take(16));
         self.folder.join(name).with_extension("age")
+    }
+}
+
+/// What went wrong, in our words: the library's own texts come from translation files that a debug
+/// build looks for where it was compiled, and it panics if they are gone.
+fn words(error: &DecryptError) -> &'static str {
+    match error {
+        DecryptError::DecryptionFailed
+        | DecryptError::InvalidMac
+        | DecryptError::KeyDecryptionFailed => "it does not decrypt",
+        DecryptError::ExcessiveWork { .. } => "it asks for more work than any passphrase needs",
+        DecryptError::InvalidHeader => "its header is damaged",
+        DecryptError::Io(_) => "it ends too early or is damaged",
+        DecryptError::NoMatchingKeys => "it was encrypted to another identity",
+        DecryptError::UnknownFormat => "it is not an `age` file of a known version",
+        // the enum grows
+        _ => "`age` cannot open it",
     }
 }
 

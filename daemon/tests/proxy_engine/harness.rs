@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use authsome_proto::{RunId, Secret};
+use authsomed::audit::{Audit, AuditKey};
 use authsomed::proxy::{
     Credential, OwnPorts, ProxyState, RouteCredential, RunCa, RunView, TrustedRoots, Unmatched,
     Upstream, UpstreamProxy, UpstreamSettings, serve,
@@ -49,7 +50,6 @@ pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) pem: String,
-    pub(crate) der: CertificateDer<'static>,
 }
 
 impl Ca {
@@ -57,12 +57,16 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // two authorities of one name would fail by signature, and not by issuer
+        let name = format!("test authority {:?}", key.public_key_raw());
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
         let certificate = params.self_signed(&key).unwrap();
-        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        let pem = certificate.pem();
         Self {
             issuer: Issuer::new(params, key),
             pem,
-            der,
         }
     }
 
@@ -93,7 +97,7 @@ pub(crate) struct Seen {
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
-    pub(crate) body_len: u64,
+    pub(crate) body_len: usize,
     pub(crate) trailers: Option<HeaderMap>,
 }
 
@@ -191,7 +195,7 @@ async fn read(request: Request<Incoming>) -> Seen {
     let (mut body_len, mut trailers) = (0, None);
     while let Some(Ok(frame)) = body.frame().await {
         match frame.into_data() {
-            Ok(data) => body_len += data.len() as u64,
+            Ok(data) => body_len += data.len(),
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
@@ -304,6 +308,8 @@ impl Proxy {
             ended: CancellationToken::new(),
             plain: Upstream::new(settings),
             clock: SystemTime::now,
+            injected: 0.into(),
+            refused: 0.into(),
         });
         let state = Arc::new(ProxyState::default());
         state
@@ -367,8 +373,10 @@ impl Drop for Proxy {
 }
 
 fn open_audit(state: &ProxyState, folder: tempfile::TempDir) {
-    let audit = authsomed::audit::Audit::open(folder.path(), authsomed::audit::AuditKey).unwrap();
+    let key = AuditKey::derive(b"install secret");
+    let audit = Audit::open(&folder.path().join("audit"), &key).unwrap();
     assert!(state.audit.set(audit).is_ok());
+    // the writer outlives the proxy; the folder stays until the system cleans up
     std::mem::forget(folder);
 }
 

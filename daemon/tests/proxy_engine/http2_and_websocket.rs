@@ -1,4 +1,4 @@
-//! HTTP/2 on both sides in every mixture, and WebSockets (H4, H8).
+//! HTTP/2 on both sides in every mixture, and web sockets (H4, H8).
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Version};

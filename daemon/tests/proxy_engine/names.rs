@@ -167,10 +167,8 @@ async fn redirects_go_back_to_the_child_and_alt_svc_does_not() {
     .await;
     let setup = Setup::to(&ca, good.address).and(&format!("{EVIL}:443"), evil.address);
     let proxy = Proxy::start(setup).await;
-    let answer = proxy.ask(&format!(
-        "POST / HTTP/1.1\r\nHost: {GOOD}\r\nContent-Length: 0\r\n\r\n"
-    ));
-    let answer = answer.await;
+    let request = format!("POST / HTTP/1.1\r\nHost: {GOOD}\r\nContent-Length: 0\r\n\r\n");
+    let answer = proxy.ask(&request).await;
     assert!(answer.starts_with("HTTP/1.1 307"), "{answer}");
     assert!(
         answer.contains(&format!("location: https://{EVIL}/")),

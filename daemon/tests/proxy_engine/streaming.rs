@@ -26,7 +26,7 @@ async fn events_arrive_one_by_one_as_they_are_sent() {
             let event = Bytes::from(format!("data: {at}\n\n"));
             Some((Ok::<_, std::io::Error>(Frame::data(event)), at + 1))
         });
-        let body = StreamBody::new(events).boxed();
+        let body = BodyExt::boxed(StreamBody::new(events));
         Response::builder()
             .header("content-type", "text/event-stream")
             .body(body)
@@ -80,7 +80,7 @@ async fn a_quarter_gibibyte_passes_both_ways_with_flat_memory() {
             0
         };
         let chunks = futures_util::stream::repeat_with(move || Ok(Frame::data(chunk.clone())));
-        Response::new(StreamBody::new(chunks.take(count)).boxed())
+        Response::new(BodyExt::boxed(StreamBody::new(chunks.take(count))))
     })
     .await;
     let proxy = Proxy::start(Setup::to(&ca, origin.address)).await;
@@ -100,7 +100,7 @@ async fn a_quarter_gibibyte_passes_both_ways_with_flat_memory() {
         tls.write_all(&chunk).await.unwrap();
     }
     assert!(read_head(&mut tls).await.starts_with("HTTP/1.1 200"));
-    assert_eq!(origin.seen().last().unwrap().body_len, total as u64);
+    assert_eq!(origin.seen().last().unwrap().body_len, total);
     let after_upload = resident();
     let mut tls = proxy.tls(&format!("{GOOD}:443"), GOOD, "http/1.1").await;
     let request = format!("GET / HTTP/1.1\r\nHost: {GOOD}\r\nConnection: close\r\n\r\n");

@@ -33,7 +33,7 @@ async fn bad_certificates_get_no_request_and_the_reason_is_named() {
         (
             "not for servers",
             ca.issue(GOOD, |p| {
-                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+                p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             }),
         ),
         ("another name", ca.issue(&format!("sub.{GOOD}"), |_| {})),
