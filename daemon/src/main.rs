@@ -90,8 +90,7 @@ fn run(mode: Mode) -> Result<(), Failure> {
         return Err(Failure::Spawn(again(std::env::args_os().skip(1)).exec()));
     }
     if mode == Mode::Detach {
-        // before the kernels that know how, a script's open files stay open with us
-        sys::inherited::close_on_exec().ok();
+        close_inherited();
         return again(["--background"])
             .stdin(Stdio::null())
             .stderr(Stdio::null())
@@ -132,6 +131,26 @@ fn again(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
 
 fn allowed(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| VARIABLES.contains(&name))
+}
+
+/// Closes what the starter had open beyond the standard streams. A daemon would hold it for as long
+/// as it lives: the lock file of a cron job, the pipe that `$(authsome status)` waits on. Only the
+/// client says `--detach`, and passes nothing on purpose; a service manager's sockets stay.
+fn close_inherited() {
+    let folder = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    let listed = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // all names first: the listing has a descriptor of its own, which is closed with it
+    let open: Vec<i32> = listed
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // not there any more, as the listing's own: what was wanted
+        if nix::unistd::close(descriptor).is_err() {}
+    }
 }
 
 /// A session of our own, no working directory to hold, and the log where the terminal was.

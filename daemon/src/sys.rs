@@ -3,8 +3,6 @@
 //! Each file wraps one facility behind a safe function or type and says why its `unsafe` is sound.
 
 pub mod harden;
-#[expect(unsafe_code, reason = "`close_range` has no safe wrapper")]
-pub mod inherited;
 pub mod locked;
 #[expect(
     unsafe_code,
