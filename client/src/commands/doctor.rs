@@ -110,7 +110,8 @@ fn environment(variable: impl Fn(&str) -> Option<String>) -> Check {
     )
 }
 
-/// A tool's configuration file and the settings in it that win over our environment.
+/// A tool's configuration file and the settings in it that win over our environment. Settings of
+/// trust that lose against our variables (git's `sslCAInfo`, pip's `cert`) do not count.
 struct Tool {
     name: &'static str,
     files: Vec<PathBuf>,
@@ -133,14 +134,14 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 config.join("git/config"),
                 here.join(".git/config"),
             ],
-            sections: &["http", "https"],
-            keys: &["proxy", "sslcainfo", "sslverify"],
+            sections: &["http", "https", "remote"],
+            keys: &["proxy"],
         },
         Tool {
             name: "npm",
             files: vec![home.join(".npmrc"), here.join(".npmrc")],
             sections: &[],
-            keys: &["proxy", "https-proxy", "http-proxy", "cafile", "strict-ssl"],
+            keys: &["proxy", "https-proxy", "http-proxy"],
         },
         Tool {
             name: "pip",
@@ -150,7 +151,7 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 PathBuf::from("/etc/pip.conf"),
             ],
             sections: &["global", "install", "download"],
-            keys: &["proxy", "cert"],
+            keys: &["proxy"],
         },
         Tool {
             name: "cargo",
@@ -161,7 +162,7 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 here.join(".cargo/config.toml"),
             ],
             sections: &["http"],
-            keys: &["proxy", "cainfo"],
+            keys: &["proxy"],
         },
         Tool {
             name: "curl",

@@ -70,7 +70,10 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
             show(&logged_in, ui)
         }
         (_, Some(secret)) => show(&submit(&mut daemon, begun.login, secret, ui)?, ui),
-        (_, None) => show(&ask(&mut daemon, provider, begun, ui)?, ui),
+        (_, None) => {
+            let logged_in = ask(&mut daemon, provider, begun, arguments.force, ui)?;
+            show(&logged_in, ui)
+        }
     }
 }
 
@@ -203,6 +206,7 @@ fn ask(
     daemon: &mut Daemon,
     provider: &ProviderName,
     begun: LoginStarted,
+    force: bool,
     ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     let interrupt = Interrupt::watch()?;
@@ -228,7 +232,10 @@ fn ask(
             Ok(_) => return Err(unexpected()),
             Err(failure) if failure.is(ErrorCode::InvalidSecret) && io::stdin().is_terminal() => {
                 ui.failure(&failure);
-                login = still_waiting(daemon, provider, &begun.connection, login, ui)?;
+                // whether a refused key ended its login is the daemon's business: begin another
+                drop(daemon.call(Request::LoginCancel { login }, ui));
+                let connection = Some(begun.connection.clone());
+                login = begin(daemon, provider, connection, force, LoginVia::Submit, ui)?.login;
             }
             Err(failure) => {
                 drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -238,35 +245,13 @@ fn ask(
     }
 }
 
-/// A refused key may or may not have ended its login: begin another one, so that the answer to
-/// both is the same.
-fn still_waiting(
-    daemon: &mut Daemon,
-    provider: &ProviderName,
-    connection: &ConnectionName,
-    login: LoginId,
-    ui: Ui,
-) -> Result<LoginId, Failure> {
-    drop(daemon.call(Request::LoginCancel { login }, ui));
-    // whether it may be replaced was decided when the first login began
-    let begun = begin(
-        daemon,
-        provider,
-        Some(connection.clone()),
-        true,
-        LoginVia::Submit,
-        ui,
-    )?;
-    Ok(begun.login)
-}
-
 /// What is asked for and where to get it.
 fn guide(begun: &LoginStarted, ui: Ui) {
     for url in &begun.key_urls {
         ui.note(&format!("get a key at {}", crate::ui::printable(url)));
     }
     if let Some(hint) = &begun.hint {
-        ui.note(&format!("it looks like {}", crate::ui::printable(hint)));
+        ui.note(&crate::ui::printable(hint));
     }
 }
 
@@ -488,11 +473,15 @@ fn text(logged_in: &LoggedIn) -> String {
         logged_in.provider, logged_in.connection
     );
     text.push_str(if logged_in.replaced {
-        "; replaced in the "
+        "; replaced in "
     } else {
-        "; stored in the "
+        "; stored in "
     });
-    text.push_str(&logged_in.store);
+    text.push_str(match logged_in.store.as_str() {
+        "file" => "encrypted files",
+        "keyring" => "the keyring",
+        other => other,
+    });
     if !logged_in.variables.is_empty() {
         text.push_str("; programs see ");
         text.push_str(&logged_in.variables.join(", "));

@@ -37,11 +37,7 @@ fn the_command_gets_the_environment_of_the_run() {
         panic!("{asked:?}")
     };
     assert_eq!(start.program, "printenv");
-    assert!(
-        start
-            .environment
-            .contains(&("NO_PROXY".into(), "x".into()))
-    );
+    assert!(start.environment.contains(&("NO_PROXY".into(), "x".into())));
     assert!(
         !start
             .environment
