@@ -189,8 +189,28 @@ impl Broker {
         })
     }
 
+    /// Notes when credentials were last used: for `list`, and for the disk once a minute.
+    pub fn note_uses(&self) {
+        for ((provider, connection), at) in self.credentials.take_uses() {
+            if let Ok(at) = jiff::Timestamp::from_second(at) {
+                self.connections.touch(&provider, &connection, at);
+            }
+        }
+    }
+
+    /// Writes times of last use, at most once a minute.
+    pub fn flush_uses(&self) {
+        self.note_uses();
+        let flushed =
+            tokio::task::block_in_place(|| self.connections.flush_if_due(jiff::Timestamp::now()));
+        if let Err(error) = flushed {
+            tracing::warn!(%error, "last uses were not written");
+        }
+    }
+
     /// Writes what is still in memory: last uses, audit lines.
     pub async fn flush(&self) {
+        self.note_uses();
         if let Err(error) = self.connections.flush() {
             tracing::warn!(%error, "last uses were not written");
         }

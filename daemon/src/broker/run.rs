@@ -239,13 +239,13 @@ impl Broker {
         );
         self.refresh_run(&run).await;
         let environment = self.write_run(&run, &request).await?;
-        let audit = self.audit().await?;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
-        audit
-            .record_durable(started)
+        self.audit()
+            .await?
+            .record(started)
             .await
             .map_err(|error| audit_failed(&error))?;
 
@@ -549,7 +549,7 @@ impl Broker {
             .save(&self.runs_dir())
             .map_err(|error| storage("write the run's record", &error))?;
         let ca_file = dir.join("authority.pem");
-        files::write_atomic(&ca_file, run.view.ca.certificate_pem().as_bytes())
+        files::write_whole(&ca_file, run.view.ca.certificate_pem().as_bytes())
             .map_err(|error| storage("write the run's certificate", &error))?;
         let parent: BTreeMap<String, String> = request.environment.iter().cloned().collect();
         let token = String::from_utf8_lossy(run.view.token.as_ref()).into_owned();
@@ -564,20 +564,24 @@ impl Broker {
             let record = run.record();
             (record.proxy_port, record.direct_port)
         };
-        environment::prepare(&Inputs {
+        let system_roots = &self.upstream().await?.system;
+        let placeholders = self.placeholders(run);
+        let inputs = Inputs {
             parent: &parent,
             run: &run.view.id,
             token: &token,
             proxy_port,
             direct_port,
             ca_pem: run.view.ca.certificate_pem(),
-            system_roots: &self.upstream().await?.system,
+            system_roots,
             run_dir: &dir,
             shared_dir: &shared,
-            placeholders: &self.placeholders(run),
+            placeholders: &placeholders,
             granted_hosts: &granted_hosts,
-        })
-        .map_err(|error| storage("prepare the run's environment", &error))
+        };
+        // reads the caller's trust files and writes ours: some of it may wait for a disk
+        tokio::task::block_in_place(|| environment::prepare(&inputs))
+            .map_err(|error| storage("prepare the run's environment", &error))
     }
 
     /// The variables of granted providers, with what programs see in them.
