@@ -42,7 +42,10 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
     let Some(provider) = &arguments.provider else {
         return Err(Failure::usage("no provider to log in to"));
     };
-    let how = How::choose(arguments, provider)?;
+    let how = match How::choose(arguments, provider) {
+        Ok(how) => how,
+        Err(failure) => return Err(explain(arguments, provider, ui).err().unwrap_or(failure)),
+    };
     // read before anything is begun: an empty pipe must not leave a login behind
     let at_hand = match &how {
         How::Stdin => Some(secrets::read(&mut io::stdin().lock(), "standard input")?),
@@ -75,6 +78,24 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
             show(&logged_in, ui)
         }
     }
+}
+
+/// What the daemon has against this login, before the lack of a way to ask for a key: a misspelt
+/// provider is better news than a missing terminal.
+fn explain(arguments: &Login, provider: &ProviderName, ui: Ui) -> Done {
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    let connection = arguments.connection.clone();
+    let begun = begin(
+        &mut daemon,
+        provider,
+        connection,
+        arguments.force,
+        LoginVia::Submit,
+        ui,
+    )?;
+    daemon
+        .call(Request::LoginCancel { login: begun.login }, ui)
+        .map(drop)
 }
 
 /// How the key arrives.
@@ -259,11 +280,7 @@ fn guide(begun: &LoginStarted, ui: Ui) {
 fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, Failure> {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
     let interrupt = Interrupt::watch()?;
-    if let Some(port) = begun.moved_from {
-        ui.warning(&format!(
-            "port {port} is taken by another program; the page moved"
-        ));
-    }
+    say_moved(begun, ui);
     ui.note(&format!(
         "enter the key for {} at {url}",
         begun.display_name
@@ -281,9 +298,18 @@ fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, F
     )
 }
 
+fn say_moved(begun: &LoginStarted, ui: Ui) {
+    if let Some(port) = begun.moved_from {
+        ui.warning(&format!(
+            "port {port} is taken by another program; the page moved to a free one"
+        ));
+    }
+}
+
 /// Prints session and link.
 fn link(begun: &LoginStarted, ui: Ui) -> Done {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    say_moved(begun, ui);
     if ui.json {
         return ui.object(json!({
             "session": begun.login,

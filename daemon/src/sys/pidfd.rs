@@ -200,6 +200,12 @@ mod tests {
             .env("AUTHSOME_RUN_NOT", "x")
             .spawn()
             .unwrap();
+        // `spawn` returns a moment before the kernel has filled the new program's environment in
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while variable(child.id(), "AUTHSOME_RUN").is_none() {
+            assert!(std::time::Instant::now() < deadline, "no environment");
+            std::thread::yield_now();
+        }
         assert_eq!(variable(child.id(), "AUTHSOME_RUN").as_deref(), Some("abc"));
         assert_eq!(variable(child.id(), "AUTHSOME_RU"), None);
         child.kill().unwrap();
