@@ -45,6 +45,7 @@ pub(super) fn doctor(ui: Ui) -> Done {
     }
     checks.push(environment(|name| std::env::var(name).ok()));
     checks.extend(tools(|name| std::env::var_os(name).map(PathBuf::from)));
+    checks.extend(runtimes(&std::env::var_os("PATH").unwrap_or_default()));
     show(&checks, ui)?;
     if unreachable.is_some_and(|failure| failure.kind == Kind::Unreachable) {
         Err(Failure::said(3))
@@ -172,6 +173,33 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
         },
     ];
     list.iter().map(tool_check).collect()
+}
+
+/// Runtimes with libraries that read no proxy variable whatever we set: named here, so that such a
+/// program does not fail as a mystery.
+const RUNTIMES: [(&str, &str, &str); 2] = [
+    (
+        "php",
+        "PHP streams (`file_get_contents`) ignore proxy variables; its curl does not",
+        "a stream context with `proxy`, as `docs/clients.md` shows",
+    ),
+    (
+        "python3",
+        "aiohttp and bare urllib3 ignore proxy variables; requests, httpx and urllib do not",
+        "`ClientSession(trust_env=True)`, `urllib3.ProxyManager`",
+    ),
+];
+
+fn runtimes(path: &std::ffi::OsStr) -> Vec<Check> {
+    RUNTIMES
+        .iter()
+        .filter(|(program, _, _)| {
+            std::env::split_paths(path).any(|folder| folder.join(program).is_file())
+        })
+        .map(|(program, found, way_out)| {
+            check(program, Outcome::Ok, *found, Some((*way_out).to_owned()))
+        })
+        .collect()
 }
 
 fn tool_check(tool: &Tool) -> Check {
