@@ -140,36 +140,11 @@ impl Broker {
                                 dir.display()
                             ))
                     })?;
-                self.forward_audit(&audit);
                 // set once: this is the only place that opens it
                 drop(self.proxy.audit.set(audit.clone()));
                 Ok(audit)
             })
             .await
-    }
-
-    /// Audit lines become events while somebody listens.
-    fn forward_audit(&self, audit: &Audit) {
-        let mut lines = audit.subscribe();
-        let events = self.events.clone();
-        let stop = self.shutdown.clone();
-        tokio::spawn(async move {
-            loop {
-                let line = tokio::select! {
-                    line = lines.recv() => line,
-                    () = stop.cancelled() => return,
-                };
-                let event = match line {
-                    Ok(line) => Event::Audit {
-                        line: line.to_string(),
-                    },
-                    Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed { count },
-                    Err(broadcast::error::RecvError::Closed) => return,
-                };
-                // nobody listening is fine
-                drop(events.send(event));
-            }
-        });
     }
 
     /// The definition called `provider`, or an error that names what was probably meant.

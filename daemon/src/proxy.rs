@@ -118,7 +118,7 @@ pub struct RunView {
     /// The run's process.
     pub pid: u32,
     /// The run's program.
-    pub program: Box<str>,
+    pub program: Arc<str>,
     /// Cancelled when the run is over: its token is dead and its connections are closed.
     pub ended: CancellationToken,
     /// Connections for requests that carry no credential.
