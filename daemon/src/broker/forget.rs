@@ -89,33 +89,10 @@ impl Broker {
         event: audit::Event,
     ) -> Result<Forgotten, WireError> {
         let before = self.connections.default_of(provider);
-        let mut gone = Vec::new();
-        for ConnectionRecord { connection, .. } in records {
-            let mut record = Record::new(event);
-            record.provider = Some(provider.clone());
-            record.connection = Some(connection.clone());
-            self.audit_first(record).await?;
-            let key = ItemKey::Connection {
-                provider: provider.clone(),
-                connection: connection.clone(),
-            };
-            self.vault
-                .delete(&key)
-                .await
-                .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
-            self.connections
-                .remove(provider, &connection)
-                .map_err(|error| {
-                    storage(&format!("forget the connection of `{provider}`"), &error)
-                })?;
-            self.credentials.forget(provider, &connection);
-            self.tell(Event::ConnectionChanged {
-                provider: provider.clone(),
-                connection: connection.clone(),
-            });
-            gone.push(connection);
-        }
+        let gone = self.forget_each(provider, records, event).await;
+        // also after a failure: what is gone from the vault must not live on in a run (B3)
         self.refresh_runs().await;
+        let gone = gone?;
         let after = self.connections.default_of(provider);
         Ok(Forgotten {
             provider: provider.clone(),
@@ -134,6 +111,42 @@ impl Broker {
         })
     }
 
+    async fn forget_each(
+        &self,
+        provider: &ProviderName,
+        records: Vec<ConnectionRecord>,
+        event: audit::Event,
+    ) -> Result<Vec<ConnectionName>, WireError> {
+        let mut gone = Vec::new();
+        for ConnectionRecord { connection, .. } in records {
+            let mut record = Record::new(event);
+            record.provider = Some(provider.clone());
+            record.connection = Some(connection.clone());
+            self.audit_first(record).await?;
+            let key = ItemKey::Connection {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            };
+            // first: the outcome of a call that takes too long is not known
+            self.credentials.forget(provider, &connection);
+            self.vault
+                .delete(&key)
+                .await
+                .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
+            self.connections
+                .remove(provider, &connection)
+                .map_err(|error| {
+                    storage(&format!("forget the connection of `{provider}`"), &error)
+                })?;
+            self.tell(Event::ConnectionChanged {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            });
+            gone.push(connection);
+        }
+        Ok(gone)
+    }
+
     /// Moves a provider's default pointer.
     pub async fn set_default(
         &self,
@@ -144,6 +157,10 @@ impl Broker {
         if self.connections.find(provider, connection).is_none() {
             return Err(self.unknown_connection(provider, connection));
         }
+        let mut record = Record::new(audit::Event::SetDefault);
+        record.provider = Some(provider.clone());
+        record.connection = Some(connection.clone());
+        self.audit_first(record).await?;
         self.connections
             .set_default(provider, connection)
             .map_err(|error| storage("move the default", &error))?;

@@ -120,6 +120,14 @@ impl Run {
 /// The variable that every process of a run begins with.
 const MARK: &str = "AUTHSOME_RUN";
 
+/// The run of the process `pid`. Of several (a run whose command is `authsome run` again, in the same
+/// process) the one that no other is inside of: each was asked for from inside the one before.
+fn innermost(runs: &[Arc<Run>], pid: u32) -> Option<Arc<Run>> {
+    let own = || runs.iter().filter(|run| run.view.pid == pid);
+    let is_outer = |run: &Run| own().any(|it| it.record().outer.as_ref() == Some(&run.view.id));
+    own().find(|run| !is_outer(run)).cloned()
+}
+
 /// Whether a process belongs to a run.
 #[derive(Debug)]
 pub enum Inside {
@@ -148,27 +156,53 @@ impl Broker {
 
     /// Whether the process `pid` belongs to a run (threat L3).
     ///
-    /// Its chain of parents says so while the chain holds. A process whose parents are gone is
-    /// known by the mark that every run sets in its environment, as the kernel shows it; a process
-    /// that got rid of both is beyond what an unconfined run promises (it could ask the keyring
-    /// itself).
+    /// Its chain of parents says so while the chain holds, and the mark that every run sets in its
+    /// environment can only say more: that it is in a run inside of that one. A process whose
+    /// parents are gone is known by its mark alone, as the kernel shows it; a process that got rid
+    /// of both is beyond what an unconfined run promises (it could ask the keyring itself).
     pub fn inside(&self, pid: u32) -> Inside {
         let runs = self.runs.all();
-        let mut marked = false;
+        let mut marks = Vec::new();
+        let mut by_parents = None;
         for ancestor in pidfd::lineage(pid) {
-            // of several runs of one process the last one is what its children were told
-            let mut own = runs.iter().filter(|run| run.view.pid == ancestor);
-            if let Some(run) = own.next_back() {
-                return Inside::Living(Arc::clone(run));
+            by_parents = innermost(&runs, ancestor);
+            if by_parents.is_some() {
+                break;
             }
-            if let Some(mark) = pidfd::variable(ancestor, MARK) {
-                if let Some(run) = mark.parse().ok().and_then(|id| self.runs.find(&id)) {
+            marks.extend(pidfd::variable(ancestor, MARK));
+        }
+        let mut over = false;
+        for mark in marks {
+            let marked = mark.parse().ok().and_then(|id| self.runs.find(&id));
+            match (&by_parents, marked) {
+                // a mark is the child's to write: it must not lead out of the run around it
+                (Some(around), Some(run)) if self.is_within(&run, &around.view.id) => {
                     return Inside::Living(run);
                 }
-                marked = true;
+                (Some(_), Some(_)) => {}
+                (None, Some(run)) => return Inside::Living(run),
+                (_, None) => over = true,
             }
         }
-        if marked { Inside::Over } else { Inside::No }
+        match by_parents {
+            _ if over => Inside::Over,
+            Some(run) => Inside::Living(run),
+            None => Inside::No,
+        }
+    }
+
+    /// Whether `run` is the run `outer` or lies inside of it.
+    fn is_within(&self, run: &Arc<Run>, outer: &RunId) -> bool {
+        let mut at = Some(Arc::clone(run));
+        // an outer run is always older, so this ends
+        while let Some(run) = at {
+            if run.view.id == *outer {
+                return true;
+            }
+            let next = run.record().outer.clone();
+            at = next.and_then(|id| self.runs.find(&id));
+        }
+        false
     }
 
     /// The living run that `pid` belongs to.
@@ -250,6 +284,14 @@ impl Broker {
             .map_err(|error| audit_failed(&error))?;
 
         self.enter_run(&run, watched, Some(direct));
+        // the end of the outer run may have passed by before this one could be found
+        if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
+            self.end_run(&run);
+            return Err(WireError::new(
+                ErrorCode::RefusedInsideRun,
+                "the run around this one ended",
+            ));
+        }
         let granted = self.granted(&run);
         Ok(response::RunStarted {
             run: id,

@@ -227,7 +227,11 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
 
 impl Caller {
     fn inside_run(&self) -> bool {
-        !matches!(self.broker.inside(self.peer.pid), Inside::No)
+        // looked at before and after: while it lives, its pid is its own and its parents are known.
+        // Of a process that is gone nothing can be told: whoever has its socket now may be in a run
+        !self.peer.is_alive()
+            || !matches!(self.broker.inside(self.peer.pid), Inside::No)
+            || !self.peer.is_alive()
     }
 }
 

@@ -109,6 +109,14 @@ pub fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
 }
 
+/// Whether the process of `pidfd` has not ended: a pidfd is readable from its end on. If the kernel
+/// does not say, it counts as ended.
+pub fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut polled = [PollFd::new(pidfd, PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO) == Ok(0)
+}
+
 /// The pids from the parent of `pid` up, nearest first, `pid` itself before them.
 pub fn lineage(pid: u32) -> Vec<u32> {
     let mut line = vec![pid];
@@ -156,6 +164,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     #[test]
@@ -187,8 +197,11 @@ mod tests {
             ..identity.clone()
         };
         assert!(rebooted.open().unwrap().is_none());
+        let pidfd = open(child.id()).unwrap();
+        assert!(is_alive(pidfd.as_fd()));
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(!is_alive(pidfd.as_fd()));
         assert!(identity.open().unwrap().is_none());
     }
 
