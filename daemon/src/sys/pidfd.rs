@@ -8,7 +8,7 @@
 //! Not here: waiting for the end of a process, which is `runs/watch.rs`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
@@ -22,6 +22,9 @@ const SO_PEERPIDFD: libc::c_int = 77;
 /// How far up a chain of parents is followed. Real trees are far shallower; a longer one would
 /// let a peer keep us reading `/proc`.
 const ANCESTORS_MAX: usize = 128;
+
+/// Room for the usual file under `/proc/PID`; a larger one takes another step.
+const PROC_LEN: usize = 8 * 1024;
 
 /// A process across our own restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +137,7 @@ pub fn lineage(pid: u32) -> Vec<u32> {
 /// The value of `name` in the environment that the process `pid` was started with. `None` also
 /// where that cannot be read (a process of another user, or one that is gone).
 pub fn variable(pid: u32, name: &str) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = read_proc(pid, "environ").ok()?;
     environment.split(|byte| *byte == 0).find_map(|entry| {
         let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         String::from_utf8(value.to_vec()).ok()
@@ -148,8 +151,17 @@ struct Stat {
 }
 
 fn stat(pid: u32) -> io::Result<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let text = read_proc(pid, "stat")?;
+    parse_stat(&String::from_utf8_lossy(&text)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Such files say that they are empty, so the standard library reads them in many small steps;
+/// this runs for every ancestor of every process that asks for a run.
+fn read_proc(pid: u32, name: &str) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(format!("/proc/{pid}/{name}"))?;
+    let mut bytes = Vec::with_capacity(PROC_LEN);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// proc(5): the second field is the command in parentheses and may itself hold spaces and
