@@ -214,6 +214,11 @@ impl Broker {
         let mut state = session.state.subscribe();
         let give_up = |code, what: &str| {
             let provider = &session.definition.name;
+            let mut record = Record::new(audit::Event::LoginFailed);
+            record.provider = Some(provider.clone());
+            record.connection = Some(session.connection.clone());
+            record.pid = Some(session.begun_by);
+            self.note(record);
             session.end(Err(WireError::new(
                 code,
                 format!("the login for `{provider}` {what}"),
@@ -304,7 +309,7 @@ impl Broker {
         });
         record.provider = Some(provider.clone());
         record.connection = Some(connection.clone());
-        self.audit_first(record).await?;
+        self.audit_first(record, session.begun_by).await?;
 
         let key = ItemKey::Connection {
             provider: provider.clone(),

@@ -471,15 +471,11 @@ impl Broker {
         if let Err(error) = fs::remove_dir_all(record::dir(&self.runs_dir(), id)) {
             tracing::warn!(run = %id, ?error, "the run's folder stays behind");
         }
-        if let Some(audit) = self.audit.get() {
-            let mut ended = Record::new(audit::Event::RunEnd);
-            ended.run = Some(id.clone());
-            ended.pid = Some(run.view.pid);
-            ended.program = Some(run.view.program.clone());
-            if let Err(error) = audit.try_record(ended) {
-                tracing::warn!(run = %id, ?error, "the end of the run is not in the audit log");
-            }
-        }
+        let mut ended = Record::new(audit::Event::RunEnd);
+        ended.run = Some(id.clone());
+        ended.pid = Some(run.view.pid);
+        ended.program = Some(run.view.program.clone());
+        self.note(ended);
         tracing::info!(run = %id, "run ended");
         self.tell(Event::RunEnded { run: id.clone() });
         for inner in self.runs.all() {
@@ -570,7 +566,7 @@ impl Broker {
                     .flat_map(|rule| rule.hosts.clone())
             })
             .collect();
-        names.sort_by_key(ToString::to_string);
+        names.sort_by_cached_key(ToString::to_string);
         names.dedup();
         names
     }

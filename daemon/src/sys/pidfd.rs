@@ -144,6 +144,12 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
     })
 }
 
+/// The name of the program that the process `pid` runs (at most 15 bytes, proc(5)).
+pub fn program(pid: u32) -> Option<String> {
+    let name = read_proc(pid, "comm").ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+}
+
 /// What we read of `/proc/PID/stat`.
 struct Stat {
     parent: u32,
