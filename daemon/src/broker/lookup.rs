@@ -27,6 +27,15 @@ impl Broker {
             .map_err(|error| audit_failed(&error))
     }
 
+    /// Records what is about to happen; it is with the writer when this returns.
+    pub(super) async fn record(&self, record: Record) -> Result<(), WireError> {
+        self.audit()
+            .await?
+            .record(record)
+            .await
+            .map_err(|error| audit_failed(&error))
+    }
+
     /// Records what has happened, if the log is open; nothing waits for it.
     pub(super) fn note(&self, record: Record) {
         if let Some(audit) = self.audit.get()

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use authsome_proto::request::RunStart;
@@ -23,7 +23,6 @@ use authsome_proto::response;
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunId, WireError};
 use tokio_util::sync::CancellationToken;
 
-use super::lookup::audit_failed;
 use super::upstream::Settings;
 use super::{Broker, now};
 use crate::audit::{self, Record};
@@ -116,6 +115,10 @@ impl Run {
         self.had.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How long the files of a run may take. They are small; a file system that hangs must not hold up
+/// every other change.
+const PREPARE_MAX: Duration = Duration::from_secs(10);
 
 /// The variable that every process of a run begins with.
 const MARK: &str = "AUTHSOME_RUN";
@@ -272,16 +275,23 @@ impl Broker {
             self.upstream().await?,
         );
         self.refresh_run(&run).await;
-        let environment = self.write_run(&run, &request).await?;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
-        self.audit()
-            .await?
-            .record(started)
-            .await
-            .map_err(|error| audit_failed(&error))?;
+        let prepared = match self.write_run(&run, &request).await {
+            Ok(environment) => self.record(started).await.map(|()| environment),
+            Err(error) => Err(error),
+        };
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(error) => {
+                self.leave_view(&run);
+                // it may not be there yet
+                drop(fs::remove_dir_all(record::dir(&self.runs_dir(), &id)));
+                return Err(error);
+            }
+        };
 
         self.enter_run(&run, watched, Some(direct));
         // the end of the outer run may have passed by before this one could be found
@@ -573,8 +583,8 @@ impl Broker {
 
     /// Writes the run's folder and says what its process must be started with.
     async fn write_run(
-        &self,
-        run: &Run,
+        self: &Arc<Self>,
+        run: &Arc<Run>,
         request: &RunStart,
     ) -> Result<environment::Environment, WireError> {
         let dir = record::dir(&self.runs_dir(), &run.view.id);
@@ -602,24 +612,39 @@ impl Broker {
             let record = run.record();
             (record.proxy_port, record.direct_port)
         };
-        let system_roots = &self.upstream().await?.system;
         let placeholders = self.placeholders(run);
-        let inputs = Inputs {
-            parent: &parent,
-            run: &run.view.id,
-            token: &token,
-            proxy_port,
-            direct_port,
-            ca_pem: run.view.ca.certificate_pem(),
-            system_roots,
-            run_dir: &dir,
-            shared_dir: &shared,
-            placeholders: &placeholders,
-            granted_hosts: &granted_hosts,
-        };
-        // reads the caller's trust files and writes ours: some of it may wait for a disk
-        tokio::task::block_in_place(|| environment::prepare(&inputs))
-            .map_err(|error| storage("prepare the run's environment", &error))
+        self.upstream().await?;
+        let (broker, run) = (Arc::clone(self), Arc::clone(run));
+        // it reads files that the caller names: they may be on a file system that hangs
+        let preparing = tokio::task::spawn_blocking(move || {
+            let system_roots = &broker.upstream.get()?.system;
+            Some(environment::prepare(&Inputs {
+                parent: &parent,
+                run: &run.view.id,
+                token: &token,
+                proxy_port,
+                direct_port,
+                ca_pem: run.view.ca.certificate_pem(),
+                system_roots,
+                run_dir: &dir,
+                shared_dir: &shared,
+                placeholders: &placeholders,
+                granted_hosts: &granted_hosts,
+            }))
+        });
+        match tokio::time::timeout(PREPARE_MAX, preparing).await {
+            Ok(Ok(Some(prepared))) => {
+                prepared.map_err(|error| storage("prepare the run's environment", &error))
+            }
+            Ok(_) => Err(WireError::new(
+                ErrorCode::Internal,
+                "cannot prepare the run's environment",
+            )),
+            Err(elapsed) => Err(storage(
+                "read the trust files that your environment names",
+                &elapsed,
+            )),
+        }
     }
 
     /// The variables of granted providers, with what programs see in them.
