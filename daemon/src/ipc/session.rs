@@ -23,6 +23,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,10 @@ use crate::broker::{Broker, Inside};
 
 /// How long a client may take to greet. A peer that stalls holds only its own task.
 const GREETING_MAX: Duration = Duration::from_secs(5);
+
+/// How long a frame may take once it has begun to come (threat L9): one to two of these. A client
+/// writes a frame at once; a stalled one would hold a megabyte for nothing.
+const FRAME_TICK: Duration = Duration::from_secs(5);
 
 /// How long writing one frame may take before the client counts as gone.
 const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -53,6 +58,9 @@ pub enum SessionError {
     /// A frame could not be read, written or understood.
     #[error("a frame is not right")]
     Frame(#[from] FrameError),
+    /// A frame that began and did not end.
+    #[error("a frame did not end in time")]
+    FrameLate,
     /// No greeting in time.
     #[error("no greeting in time")]
     GreetingLate,
@@ -89,9 +97,19 @@ where
     let mut tasks: JoinSet<u32> = JoinSet::new();
     let mut in_flight: HashMap<u32, CancellationToken> = HashMap::new();
     let mut used: HashSet<u32> = HashSet::new();
+    let mut look = tokio::time::interval(FRAME_TICK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_partial = false;
     loop {
         tokio::select! {
+            _ = look.tick(), if in_flight.len() < IN_FLIGHT_MAX => {
+                let was_partial = std::mem::replace(&mut is_partial, !wire.read_buffer().is_empty());
+                if was_partial && is_partial {
+                    return Err(SessionError::FrameLate);
+                }
+            }
             incoming = wire.next(), if in_flight.len() < IN_FLIGHT_MAX => {
+                is_partial = false;
                 let Some(incoming) = incoming else { return Ok(()) };
                 let payload = incoming.map_err(too_large)?;
                 match frame::decode(&payload, encoding)? {
