@@ -109,7 +109,7 @@ pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon
         Attempt::Nobody(_) => {}
     }
     loop {
-        start::start(places, ui)?;
+        start::start(ui)?;
         let patience = (Instant::now() + ACCEPT_DEADLINE).min(deadline);
         let mut pause = Duration::from_millis(2);
         let why = loop {

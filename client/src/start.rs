@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use authsome_proto::Places;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -35,7 +34,7 @@ const REAP_DEADLINE: Duration = Duration::from_secs(1);
 const OUTPUT_MAX: usize = 16 * 1024;
 
 /// Starts a daemon. `Ok` when one listens now, whoever started it.
-pub(crate) fn start(places: &Places, ui: Ui) -> Result<(), Failure> {
+pub(crate) fn start(ui: Ui) -> Result<(), Failure> {
     let program = find()?;
     ui.detail(&format!("starting `{}`", program.display()));
     let cannot =
@@ -48,7 +47,6 @@ pub(crate) fn start(places: &Places, ui: Ui) -> Result<(), Failure> {
     let mut command = Command::new(&program);
     command
         .arg("--detach")
-        .env("AUTHSOME_HOME", &places.home)
         .stdin(Stdio::null())
         .stdout(writer)
         .stderr(second)

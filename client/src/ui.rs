@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -20,8 +20,9 @@ use crate::error::{Done, Failure, Kind};
 /// Width of tables that are not shown on a terminal: wide enough that nothing is wrapped.
 const WIDE: u16 = 400;
 
-/// Narrowest terminal that tables are fitted to; below, lines wrap.
-const NARROW: u16 = 40;
+/// Least that is left of a table's widest column to make it fit a terminal; where that is not
+/// enough the terminal wraps whole lines, which reads better than names cut in pieces.
+const FLEXIBLE_MIN: u16 = 20;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -97,7 +98,10 @@ impl Ui {
     /// Prints a table that fits the terminal.
     pub(crate) fn table(self, header: &[&str], rows: Vec<Vec<Field>>) -> Done {
         let color = anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-        let width = Table::new().width().map_or(WIDE, |width| width.max(NARROW));
+        let width = Table::new()
+            .width()
+            .filter(|width| *width > 0)
+            .unwrap_or(WIDE);
         self.line(&render_table(header, rows, width, color))
     }
 
@@ -213,9 +217,9 @@ fn render_table(header: &[&str], rows: Vec<Vec<Field>>, width: u16, color: bool)
             .map(|(_, field)| {
                 let cell = Cell::new(printable(&field.text));
                 match field.mood {
-                    Mood::Bad => cell.fg(Color::Red),
-                    Mood::Careful => cell.fg(Color::Yellow),
-                    Mood::Good => cell.fg(Color::Green),
+                    Mood::Bad => cell.fg(Color::DarkRed),
+                    Mood::Careful => cell.fg(Color::DarkYellow),
+                    Mood::Good => cell.fg(Color::DarkGreen),
                     Mood::Plain => cell,
                 }
             });
@@ -224,11 +228,37 @@ fn render_table(header: &[&str], rows: Vec<Vec<Field>>, width: u16, color: bool)
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
+    fit(&mut table, width);
     let lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect();
     lines.join("\n")
+}
+
+/// Lets only the widest column give way.
+fn fit(table: &mut Table, width: u16) {
+    let widths = table.column_max_content_widths();
+    let Some((widest, _)) = widths.iter().enumerate().max_by_key(|(_, width)| **width) else {
+        return;
+    };
+    let others: u16 = widths
+        .iter()
+        .enumerate()
+        .map(|(at, width)| {
+            if at == widest {
+                2
+            } else {
+                width.saturating_add(2)
+            }
+        })
+        .fold(0, u16::saturating_add);
+    let fits = others.saturating_add(FLEXIBLE_MIN) <= width;
+    for (at, column) in table.column_iter_mut().enumerate() {
+        if at != widest || !fits {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
 }
 
 /// Text without control characters: names and paths of other programs must not move the cursor.
@@ -337,6 +367,20 @@ mod tests {
         ]];
         let shown = render_table(&["PROVIDER", "NOTE"], rows, 40, false);
         assert!(shown.lines().all(|line| line.len() <= 40), "{shown}");
+        assert!(
+            shown.lines().any(|line| line.starts_with("intercom  word")),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_terminal_that_is_too_narrow_never_cuts_names_in_pieces() {
+        let rows = vec![vec![
+            Field::from("brave-search-mcp"),
+            Field::from("connected"),
+        ]];
+        let shown = render_table(&["PROVIDER", "STATUS"], rows, 12, false);
+        assert!(shown.contains("brave-search-mcp  connected"), "{shown}");
     }
 
     #[test]

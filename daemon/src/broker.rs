@@ -42,7 +42,7 @@ use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
 
 pub use login::LoginState;
-pub use run::{Asker, Run};
+pub use run::{Asker, Inside, Run};
 
 /// How many events a slow listener may lag behind before it misses some.
 const EVENTS_MAX: usize = 1024;
@@ -140,36 +140,11 @@ impl Broker {
                                 dir.display()
                             ))
                     })?;
-                self.forward_audit(&audit);
                 // set once: this is the only place that opens it
                 drop(self.proxy.audit.set(audit.clone()));
                 Ok(audit)
             })
             .await
-    }
-
-    /// Audit lines become events while somebody listens.
-    fn forward_audit(&self, audit: &Audit) {
-        let mut lines = audit.subscribe();
-        let events = self.events.clone();
-        let stop = self.shutdown.clone();
-        tokio::spawn(async move {
-            loop {
-                let line = tokio::select! {
-                    line = lines.recv() => line,
-                    () = stop.cancelled() => return,
-                };
-                let event = match line {
-                    Ok(line) => Event::Audit {
-                        line: line.to_string(),
-                    },
-                    Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed { count },
-                    Err(broadcast::error::RecvError::Closed) => return,
-                };
-                // nobody listening is fine
-                drop(events.send(event));
-            }
-        });
     }
 
     /// The definition called `provider`, or an error that names what was probably meant.
@@ -189,8 +164,28 @@ impl Broker {
         })
     }
 
+    /// Notes when credentials were last used: for `list`, and for the disk once a minute.
+    pub fn note_uses(&self) {
+        for ((provider, connection), at) in self.credentials.take_uses() {
+            if let Ok(at) = jiff::Timestamp::from_second(at) {
+                self.connections.touch(&provider, &connection, at);
+            }
+        }
+    }
+
+    /// Writes times of last use, at most once a minute.
+    pub fn flush_uses(&self) {
+        self.note_uses();
+        let flushed =
+            tokio::task::block_in_place(|| self.connections.flush_if_due(jiff::Timestamp::now()));
+        if let Err(error) = flushed {
+            tracing::warn!(%error, "last uses were not written");
+        }
+    }
+
     /// Writes what is still in memory: last uses, audit lines.
     pub async fn flush(&self) {
+        self.note_uses();
         if let Err(error) = self.connections.flush() {
             tracing::warn!(%error, "last uses were not written");
         }

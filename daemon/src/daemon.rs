@@ -195,11 +195,7 @@ async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = flush.tick() => {
-                if let Err(error) = broker.connections.flush() {
-                    tracing::warn!(%error, "last uses were not written");
-                }
-            }
+            _ = flush.tick() => broker.flush_uses(),
             signal = signals.next() => match signal {
                 Some(SIGHUP) => broker.reload_changed().await,
                 Some(signal) => {

@@ -82,6 +82,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_with(path, bytes, |_| Ok(()))
 }
 
+/// Replaces the file at `path` as a whole, mode 0600, so that a crash of ours leaves the old content
+/// or the new. For files that a reboot ends anyway: nothing waits for the disk.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    let folder = open(folder, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let temporary = Temporary::create(folder.as_fd(), name)?;
+    (&temporary.file).write_all(bytes)?;
+    temporary.rename(name)
+}
+
 /// As [`write_atomic`]; `before` is asked before each step and may fail it, as a disk would.
 fn write_with(
     path: &Path,

@@ -40,7 +40,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -68,6 +68,8 @@ pub struct Credential {
     pub provider: ProviderName,
     /// The connection, for the audit log.
     pub connection: ConnectionName,
+    /// When it was last put on the wire, in seconds since 1970; 0 if not since it was last asked.
+    pub used: AtomicI64,
 }
 
 impl fmt::Debug for Credential {
@@ -116,7 +118,7 @@ pub struct RunView {
     /// The run's process.
     pub pid: u32,
     /// The run's program.
-    pub program: Box<str>,
+    pub program: Arc<str>,
     /// Cancelled when the run is over: its token is dead and its connections are closed.
     pub ended: CancellationToken,
     /// Connections for requests that carry no credential.

@@ -14,4 +14,4 @@ pub mod spec;
 pub mod watch;
 
 pub use record::RunRecord;
-pub use spec::{NarrowError, RunSpec};
+pub use spec::{Asked, NarrowError, RunSpec};

@@ -2,10 +2,12 @@
 //!
 //! Every name that comes from a person, a file or the wire becomes one of these types at the
 //! edge. They hold only characters that are safe in a path segment, a log line, a URL and a
-//! keyring attribute, so nothing behind the edge has to escape or check them again.
+//! keyring attribute, so nothing behind the edge has to escape or check them again. Copies share
+//! one text: every audit record carries some.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +49,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -75,7 +77,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.into()
+                name.as_str().to_owned()
             }
         }
 

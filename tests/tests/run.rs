@@ -452,10 +452,13 @@ fn a_run_within_a_run_can_only_narrow() {
     )
     .exited(125);
     outer(&[], "authsome run --connection intercom=team -- true").exited(125);
-    let nested = LiveRun::from(
-        home.authsome(["run", "--unmatched", "deny", "--", "authsome", "run"])
-            .args(["--unmatched", "tunnel"]),
-    );
+    outer(
+        &["--unmatched", "deny"],
+        "authsome run --unmatched tunnel -- true",
+    )
+    .exited(125);
+    let nested =
+        LiveRun::from(home.authsome(["run", "--unmatched", "deny", "--", "authsome", "run"]));
     let answer = nested.proxy().connect_to("elsewhere.example:443").unwrap();
     assert_eq!(answer.unwrap_err().status, 403, "`deny` cannot be undone");
 }

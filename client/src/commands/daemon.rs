@@ -107,7 +107,6 @@ fn stop_if_any(ui: Ui) -> Result<bool, Failure> {
         }
     };
     // it hangs up before it flushes and goes; whoever says "stopped" means the process
-    let gone = |pid: i32| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH);
     while let Some(pid) = pid.filter(|pid| !gone(*pid)) {
         if Instant::now() >= deadline {
             return Err(Failure::failed(format!(
@@ -121,6 +120,20 @@ fn stop_if_any(ui: Ui) -> Result<bool, Failure> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(true)
+}
+
+/// Whether a process has ended. One that its parent has not waited for yet has: in a container the
+/// first process may take its time, or never do it.
+fn gone(pid: i32) -> bool {
+    if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+        return true;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| {
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with(['Z', 'X']))
+    })
 }
 
 /// `daemon serve`: becomes the daemon, in the foreground.
@@ -209,4 +222,23 @@ fn newest(folder: &Path) -> Option<PathBuf> {
         Some((meta.modified().ok()?, entry.path()))
     });
     files.max().map(|(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_nobody_waited_for_counts_as_gone() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !gone(pid) {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.wait().unwrap();
+        assert!(!gone(i32::try_from(std::process::id()).unwrap()));
+    }
 }

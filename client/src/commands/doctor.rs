@@ -45,6 +45,7 @@ pub(super) fn doctor(ui: Ui) -> Done {
     }
     checks.push(environment(|name| std::env::var(name).ok()));
     checks.extend(tools(|name| std::env::var_os(name).map(PathBuf::from)));
+    checks.extend(runtimes(&std::env::var_os("PATH").unwrap_or_default()));
     show(&checks, ui)?;
     if unreachable.is_some_and(|failure| failure.kind == Kind::Unreachable) {
         Err(Failure::said(3))
@@ -110,7 +111,8 @@ fn environment(variable: impl Fn(&str) -> Option<String>) -> Check {
     )
 }
 
-/// A tool's configuration file and the settings in it that win over our environment.
+/// A tool's configuration file and the settings in it that win over our environment. Settings of
+/// trust that lose against our variables (git's `sslCAInfo`, pip's `cert`) do not count.
 struct Tool {
     name: &'static str,
     files: Vec<PathBuf>,
@@ -133,14 +135,14 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 config.join("git/config"),
                 here.join(".git/config"),
             ],
-            sections: &["http", "https"],
-            keys: &["proxy", "sslcainfo", "sslverify"],
+            sections: &["http", "https", "remote"],
+            keys: &["proxy"],
         },
         Tool {
             name: "npm",
             files: vec![home.join(".npmrc"), here.join(".npmrc")],
             sections: &[],
-            keys: &["proxy", "https-proxy", "http-proxy", "cafile", "strict-ssl"],
+            keys: &["proxy", "https-proxy", "http-proxy"],
         },
         Tool {
             name: "pip",
@@ -150,7 +152,7 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 PathBuf::from("/etc/pip.conf"),
             ],
             sections: &["global", "install", "download"],
-            keys: &["proxy", "cert"],
+            keys: &["proxy"],
         },
         Tool {
             name: "cargo",
@@ -161,7 +163,7 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
                 here.join(".cargo/config.toml"),
             ],
             sections: &["http"],
-            keys: &["proxy", "cainfo"],
+            keys: &["proxy"],
         },
         Tool {
             name: "curl",
@@ -171,6 +173,33 @@ fn tools(place: impl Fn(&str) -> Option<PathBuf>) -> Vec<Check> {
         },
     ];
     list.iter().map(tool_check).collect()
+}
+
+/// Runtimes with libraries that read no proxy variable whatever we set: named here, so that such a
+/// program does not fail as a mystery.
+const RUNTIMES: [(&str, &str, &str); 2] = [
+    (
+        "php",
+        "PHP streams (`file_get_contents`) ignore proxy variables; its curl does not",
+        "a stream context with `proxy`, as `docs/clients.md` shows",
+    ),
+    (
+        "python3",
+        "aiohttp and bare urllib3 ignore proxy variables; requests, httpx and urllib do not",
+        "`ClientSession(trust_env=True)`, `urllib3.ProxyManager`",
+    ),
+];
+
+fn runtimes(path: &std::ffi::OsStr) -> Vec<Check> {
+    RUNTIMES
+        .iter()
+        .filter(|(program, _, _)| {
+            std::env::split_paths(path).any(|folder| folder.join(program).is_file())
+        })
+        .map(|(program, found, way_out)| {
+            check(program, Outcome::Ok, *found, Some((*way_out).to_owned()))
+        })
+        .collect()
 }
 
 fn tool_check(tool: &Tool) -> Check {

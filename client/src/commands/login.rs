@@ -42,7 +42,10 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
     let Some(provider) = &arguments.provider else {
         return Err(Failure::usage("no provider to log in to"));
     };
-    let how = How::choose(arguments, provider)?;
+    let how = match How::choose(arguments, provider) {
+        Ok(how) => how,
+        Err(failure) => return Err(explain(arguments, provider, ui).err().unwrap_or(failure)),
+    };
     // read before anything is begun: an empty pipe must not leave a login behind
     let at_hand = match &how {
         How::Stdin => Some(secrets::read(&mut io::stdin().lock(), "standard input")?),
@@ -70,8 +73,29 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
             show(&logged_in, ui)
         }
         (_, Some(secret)) => show(&submit(&mut daemon, begun.login, secret, ui)?, ui),
-        (_, None) => show(&ask(&mut daemon, provider, begun, ui)?, ui),
+        (_, None) => {
+            let logged_in = ask(&mut daemon, provider, begun, arguments.force, ui)?;
+            show(&logged_in, ui)
+        }
     }
+}
+
+/// What the daemon has against this login, before the lack of a way to ask for a key: a misspelt
+/// provider is better news than a missing terminal.
+fn explain(arguments: &Login, provider: &ProviderName, ui: Ui) -> Done {
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    let connection = arguments.connection.clone();
+    let begun = begin(
+        &mut daemon,
+        provider,
+        connection,
+        arguments.force,
+        LoginVia::Submit,
+        ui,
+    )?;
+    daemon
+        .call(Request::LoginCancel { login: begun.login }, ui)
+        .map(drop)
 }
 
 /// How the key arrives.
@@ -203,6 +227,7 @@ fn ask(
     daemon: &mut Daemon,
     provider: &ProviderName,
     begun: LoginStarted,
+    force: bool,
     ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     let interrupt = Interrupt::watch()?;
@@ -228,7 +253,10 @@ fn ask(
             Ok(_) => return Err(unexpected()),
             Err(failure) if failure.is(ErrorCode::InvalidSecret) && io::stdin().is_terminal() => {
                 ui.failure(&failure);
-                login = still_waiting(daemon, provider, &begun.connection, login, ui)?;
+                // whether a refused key ended its login is the daemon's business: begin another
+                drop(daemon.call(Request::LoginCancel { login }, ui));
+                let connection = Some(begun.connection.clone());
+                login = begin(daemon, provider, connection, force, LoginVia::Submit, ui)?.login;
             }
             Err(failure) => {
                 drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -238,35 +266,13 @@ fn ask(
     }
 }
 
-/// A refused key may or may not have ended its login: begin another one, so that the answer to
-/// both is the same.
-fn still_waiting(
-    daemon: &mut Daemon,
-    provider: &ProviderName,
-    connection: &ConnectionName,
-    login: LoginId,
-    ui: Ui,
-) -> Result<LoginId, Failure> {
-    drop(daemon.call(Request::LoginCancel { login }, ui));
-    // whether it may be replaced was decided when the first login began
-    let begun = begin(
-        daemon,
-        provider,
-        Some(connection.clone()),
-        true,
-        LoginVia::Submit,
-        ui,
-    )?;
-    Ok(begun.login)
-}
-
 /// What is asked for and where to get it.
 fn guide(begun: &LoginStarted, ui: Ui) {
     for url in &begun.key_urls {
         ui.note(&format!("get a key at {}", crate::ui::printable(url)));
     }
     if let Some(hint) = &begun.hint {
-        ui.note(&format!("it looks like {}", crate::ui::printable(hint)));
+        ui.note(&crate::ui::printable(hint));
     }
 }
 
@@ -274,11 +280,7 @@ fn guide(begun: &LoginStarted, ui: Ui) {
 fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, Failure> {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
     let interrupt = Interrupt::watch()?;
-    if let Some(port) = begun.moved_from {
-        ui.warning(&format!(
-            "port {port} is taken by another program; the page moved"
-        ));
-    }
+    say_moved(begun, ui);
     ui.note(&format!(
         "enter the key for {} at {url}",
         begun.display_name
@@ -296,9 +298,18 @@ fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, F
     )
 }
 
+fn say_moved(begun: &LoginStarted, ui: Ui) {
+    if let Some(port) = begun.moved_from {
+        ui.warning(&format!(
+            "port {port} is taken by another program; the page moved to a free one"
+        ));
+    }
+}
+
 /// Prints session and link.
 fn link(begun: &LoginStarted, ui: Ui) -> Done {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    say_moved(begun, ui);
     if ui.json {
         return ui.object(json!({
             "session": begun.login,
@@ -488,11 +499,15 @@ fn text(logged_in: &LoggedIn) -> String {
         logged_in.provider, logged_in.connection
     );
     text.push_str(if logged_in.replaced {
-        "; replaced in the "
+        "; replaced in "
     } else {
-        "; stored in the "
+        "; stored in "
     });
-    text.push_str(&logged_in.store);
+    text.push_str(match logged_in.store.as_str() {
+        "file" => "encrypted files",
+        "keyring" => "the keyring",
+        other => other,
+    });
     if !logged_in.variables.is_empty() {
         text.push_str("; programs see ");
         text.push_str(&logged_in.variables.join(", "));

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use authsome_proto::request::LoginVia;
 use authsome_proto::response::Provider;
-use authsome_proto::{ErrorCode, Secret};
+use authsome_proto::{ErrorCode, Request, Secret};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -346,14 +346,6 @@ fn import_one(
             "another key was imported"
         });
     }
-    let question = format!(
-        "import {} of {} as {name}?",
-        finding.variable,
-        finding.place()
-    );
-    if !arguments.yes && !prompt::confirm(&question, "add `--yes` to import without being asked")? {
-        return skipped("not wanted");
-    }
     let provider = name
         .parse()
         .map_err(|error| Failure::bug("a provider's name is not one").because(&error))?;
@@ -365,6 +357,22 @@ fn import_one(
         }
         Err(failure) => return Err(failure),
     };
+    // asked after the daemon has said that nothing would be overwritten
+    let question = format!(
+        "import {} of {} as {name}?",
+        finding.variable,
+        finding.place()
+    );
+    let wanted = if arguments.yes {
+        Ok(true)
+    } else {
+        prompt::confirm(&question, "add `--yes` to import without being asked")
+    };
+    if !matches!(wanted, Ok(true)) {
+        drop(daemon.call(Request::LoginCancel { login: begun.login }, ui));
+        wanted?;
+        return skipped("not wanted");
+    }
     let secret = Secret::new(finding.value.trim().to_owned());
     match login::submit(daemon, begun.login, secret, ui) {
         Ok(logged_in) => Ok(Outcome {

@@ -148,6 +148,7 @@ fn serve(
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a handler")]
 pub(crate) fn fail(code: ErrorCode, message: &str) -> Answer {
     Some(Err(WireError::new(code, message)))
 }

@@ -11,10 +11,12 @@
 //! - R3 A path never carries its query: what follows `?` or `#` is cut here, whoever passed it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use authsome_proto::{ConnectionName, ProviderName, RunId};
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// Longest line, with its end, in bytes. Far above what the caps below allow together (each
@@ -162,7 +164,7 @@ pub struct Record {
     /// The process id of the run, or of the client that asked.
     pub pid: Option<u32>,
     /// The program of that process.
-    pub program: Option<Box<str>>,
+    pub program: Option<Arc<str>>,
     /// The provider.
     pub provider: Option<ProviderName>,
     /// The connection of the provider.
@@ -172,7 +174,7 @@ pub struct Record {
     /// The request's method.
     pub method: Option<Box<str>>,
     /// The host dialled, with the port when it is not 443.
-    pub host: Option<Box<str>>,
+    pub host: Option<Arc<str>>,
     /// The request's path; a query is cut off.
     pub path: Option<Box<str>>,
     /// What was decided, when the event does not say it.
@@ -308,7 +310,26 @@ struct Micros(Timestamp);
 
 impl Serialize for Micros {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.6}", self.0))
+        let utc = Offset::UTC.to_datetime(self.0);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        // years are four digits as long as the clock is anywhere near right
+        let fields = [
+            (0, 4, i32::from(utc.year()).max(0)),
+            (5, 7, utc.month().into()),
+            (8, 10, utc.day().into()),
+            (11, 13, utc.hour().into()),
+            (14, 16, utc.minute().into()),
+            (17, 19, utc.second().into()),
+            (20, 26, utc.subsec_nanosecond() / 1000),
+        ];
+        for (from, to, value) in fields {
+            let mut left = value;
+            for digit in text.get_mut(from..to).unwrap_or_default().iter_mut().rev() {
+                *digit = b'0' + u8::try_from(left % 10).unwrap_or(0);
+                left /= 10;
+            }
+        }
+        serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 

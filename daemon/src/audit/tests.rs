@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -347,8 +346,8 @@ struct Faults {
     begun: AtomicUsize,
     /// Syncs that succeeded.
     synced: AtomicUsize,
-    /// A sync takes as long as somebody holds this.
-    slow: Mutex<()>,
+    /// A sync takes as long as this is set.
+    slow: AtomicBool,
 }
 
 impl Faults {
@@ -388,7 +387,9 @@ impl Disk for Faulty {
     fn sync(&self, file: &File) -> io::Result<()> {
         Faults::of(&self.faults.sync)?;
         self.faults.begun.fetch_add(1, Ordering::SeqCst);
-        drop(self.faults.slow.lock().unwrap());
+        while self.faults.slow.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         self.folder.sync(file)?;
         self.faults.synced.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -525,7 +526,7 @@ async fn full_queue_makes_records_wait() {
     };
     let audit = Audit::open_on(disk, &key(), limits).unwrap();
     let before = faults.begun.load(Ordering::SeqCst);
-    let gate = faults.slow.lock().unwrap();
+    faults.slow.store(true, Ordering::SeqCst);
     let mut taken = 1;
     audit.try_record(record(0)).unwrap();
     while faults.begun.load(Ordering::SeqCst) == before {
@@ -545,7 +546,7 @@ async fn full_queue_makes_records_wait() {
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
-    drop(gate);
+    faults.slow.store(false, Ordering::SeqCst);
     waiting.await.unwrap().unwrap();
     audit.flush().await.unwrap();
     let found = verified(&dir).unwrap();

@@ -5,6 +5,7 @@
 //! of upstream connections (threat H10), so a replaced key takes its connections with it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use authsome_proto::{ConnectionName, ProviderName, Secret};
@@ -85,6 +86,15 @@ impl Credentials {
             .remove(&(provider.clone(), connection.clone()));
     }
 
+    /// When credentials were put on the wire since this was last asked, in seconds since 1970.
+    pub(super) fn take_uses(&self) -> Vec<(Key, i64)> {
+        let loaded = self.loaded();
+        let uses = loaded
+            .iter()
+            .map(|(key, loaded)| (key.clone(), loaded.take_use()));
+        uses.filter(|(_, at)| *at > 0).collect()
+    }
+
     /// Forgets all, so that settings of the upstream side take effect.
     pub(super) fn forget_all(&self) {
         self.loaded().clear();
@@ -96,6 +106,14 @@ impl Credentials {
 }
 
 impl Loaded {
+    fn take_use(&self) -> i64 {
+        let filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+        let uses = filled
+            .iter()
+            .map(|(_, credential)| credential.used.swap(0, Ordering::Relaxed));
+        uses.max().unwrap_or(0)
+    }
+
     /// The credential as it goes into `slot`. Whoever stored it checked that it fits; a slot that
     /// a definition gained since then may not take it.
     pub(super) fn fill(
@@ -113,6 +131,7 @@ impl Loaded {
             upstream: upstream(),
             provider: provider.clone(),
             connection: connection.clone(),
+            used: AtomicI64::new(0),
         });
         filled.push((slot.clone(), Arc::clone(&credential)));
         Some(credential)

@@ -58,6 +58,8 @@ struct Session {
     definition: Arc<Definition>,
     connection: ConnectionName,
     force: bool,
+    /// The process that began it: if that stops waiting, the login is given up.
+    begun_by: u32,
     deadline: Instant,
     state: watch::Sender<LoginState>,
     cancelled: CancellationToken,
@@ -80,8 +82,12 @@ impl Logins {
 }
 
 impl Broker {
-    /// Opens a login.
-    pub async fn begin_login(self: &Arc<Self>, request: Login) -> Result<LoginStarted, WireError> {
+    /// Opens a login for the process `pid`.
+    pub async fn begin_login(
+        self: &Arc<Self>,
+        request: Login,
+        pid: u32,
+    ) -> Result<LoginStarted, WireError> {
         let entry = self.definition(&request.provider)?;
         let definition = Arc::clone(&entry.definition);
         let provider = &definition.name;
@@ -112,6 +118,7 @@ impl Broker {
             definition: Arc::clone(&definition),
             connection: connection.clone(),
             force: request.force,
+            begun_by: pid,
             deadline: Instant::now() + LOGIN_MAX,
             state: watch::Sender::new(LoginState::Waiting),
             cancelled: CancellationToken::new(),
@@ -178,6 +185,15 @@ impl Broker {
     ) -> Result<(watch::Receiver<LoginState>, Instant), WireError> {
         let session = self.logins.find(id)?;
         Ok((session.state.subscribe(), session.deadline))
+    }
+
+    /// Gives a login up if the process `pid` began it.
+    pub fn cancel_own_login(&self, id: &LoginId, pid: u32) {
+        if let Ok(session) = self.logins.find(id)
+            && session.begun_by == pid
+        {
+            session.cancelled.cancel();
+        }
     }
 
     /// Gives a login up.

@@ -35,7 +35,7 @@ use crate::proxy::{self, RunCa, RunView, Unmatched};
 use crate::routing::{HostPattern, RouteTable};
 use crate::runs::environment::{self, Inputs};
 use crate::runs::record::RunRecord;
-use crate::runs::spec::RunSpec;
+use crate::runs::spec::{Asked, RunSpec};
 use crate::runs::watch::Watched;
 use crate::runs::{port, record};
 use crate::sys::locked::LockedBytes;
@@ -117,6 +117,20 @@ impl Run {
     }
 }
 
+/// The variable that every process of a run begins with.
+const MARK: &str = "AUTHSOME_RUN";
+
+/// Whether a process belongs to a run.
+#[derive(Debug)]
+pub enum Inside {
+    /// To this one.
+    Living(Arc<Run>),
+    /// To none.
+    No,
+    /// To one that is over.
+    Over,
+}
+
 /// What the control socket knows of the process that asks.
 #[derive(Debug)]
 pub struct Asker {
@@ -132,16 +146,37 @@ impl Broker {
         self.places.runtime.join("runs")
     }
 
-    /// The living run that `pid` descends from, the innermost if there are several.
-    pub fn run_of(&self, pid: u32) -> Option<Arc<Run>> {
+    /// Whether the process `pid` belongs to a run (threat L3).
+    ///
+    /// Its chain of parents says so while the chain holds. A process whose parents are gone is
+    /// known by the mark that every run sets in its environment, as the kernel shows it; a process
+    /// that got rid of both is beyond what an unconfined run promises (it could ask the keyring
+    /// itself).
+    pub fn inside(&self, pid: u32) -> Inside {
         let runs = self.runs.all();
-        if runs.is_empty() {
-            return None;
-        }
-        pidfd::lineage(pid).into_iter().find_map(|ancestor| {
+        let mut marked = false;
+        for ancestor in pidfd::lineage(pid) {
             // of several runs of one process the last one is what its children were told
-            runs.iter().rfind(|run| run.view.pid == ancestor).cloned()
-        })
+            let mut own = runs.iter().filter(|run| run.view.pid == ancestor);
+            if let Some(run) = own.next_back() {
+                return Inside::Living(Arc::clone(run));
+            }
+            if let Some(mark) = pidfd::variable(ancestor, MARK) {
+                if let Some(run) = mark.parse().ok().and_then(|id| self.runs.find(&id)) {
+                    return Inside::Living(run);
+                }
+                marked = true;
+            }
+        }
+        if marked { Inside::Over } else { Inside::No }
+    }
+
+    /// The living run that `pid` belongs to.
+    pub fn run_of(&self, pid: u32) -> Option<Arc<Run>> {
+        match self.inside(pid) {
+            Inside::Living(run) => Some(run),
+            Inside::No | Inside::Over => None,
+        }
     }
 
     /// Starts a run for the process that asks.
@@ -151,7 +186,17 @@ impl Broker {
         request: RunStart,
     ) -> Result<response::RunStarted, WireError> {
         let _changing = self.changing.lock().await;
-        let outer = self.run_of(asker.pid);
+        let outer = match self.inside(asker.pid) {
+            Inside::No => None,
+            Inside::Living(run) => Some(run),
+            Inside::Over => {
+                return Err(WireError::new(
+                    ErrorCode::RefusedInsideRun,
+                    "this process was left behind by a run that is over",
+                )
+                .hint("start the command from outside of that run"));
+            }
+        };
         let spec = self.spec_of(&request, outer.as_deref())?;
         let process = Identity::of(asker.pid)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
@@ -194,13 +239,13 @@ impl Broker {
         );
         self.refresh_run(&run).await;
         let environment = self.write_run(&run, &request).await?;
-        let audit = self.audit().await?;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
-        audit
-            .record_durable(started)
+        self.audit()
+            .await?
+            .record(started)
             .await
             .map_err(|error| audit_failed(&error))?;
 
@@ -416,23 +461,29 @@ impl Broker {
                 return Err(self.unknown_connection(provider, connection));
             }
         }
-        let spec = RunSpec {
+        let asked = Asked {
             replaced: request.connections.iter().cloned().collect(),
             only: (!request.only.is_empty()).then(|| request.only.iter().cloned().collect()),
-            unmatched: request.unmatched.unwrap_or(self.config.load().unmatched),
+            unmatched: request.unmatched,
         };
-        if let Some(provider) = spec.replaced.keys().find(|provider| !spec.allows(provider)) {
+        if let Some(only) = &asked.only
+            && let Some(provider) = asked.replaced.keys().find(|name| !only.contains(name))
+        {
             return Err(WireError::new(
                 ErrorCode::BadRequest,
                 format!("`--connection {provider}=…` names a provider that `--only` leaves out"),
             ));
         }
         match outer {
-            None => Ok(spec),
+            None => Ok(RunSpec {
+                replaced: asked.replaced,
+                only: asked.only,
+                unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
+            }),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();
                 outer_spec
-                    .narrow(spec, |provider| self.connections.default_of(provider))
+                    .narrow(asked, |provider| self.connections.default_of(provider))
                     .map_err(|error| {
                         WireError::new(
                             ErrorCode::RefusedInsideRun,
@@ -498,7 +549,7 @@ impl Broker {
             .save(&self.runs_dir())
             .map_err(|error| storage("write the run's record", &error))?;
         let ca_file = dir.join("authority.pem");
-        files::write_atomic(&ca_file, run.view.ca.certificate_pem().as_bytes())
+        files::write_whole(&ca_file, run.view.ca.certificate_pem().as_bytes())
             .map_err(|error| storage("write the run's certificate", &error))?;
         let parent: BTreeMap<String, String> = request.environment.iter().cloned().collect();
         let token = String::from_utf8_lossy(run.view.token.as_ref()).into_owned();
@@ -513,20 +564,24 @@ impl Broker {
             let record = run.record();
             (record.proxy_port, record.direct_port)
         };
-        environment::prepare(&Inputs {
+        let system_roots = &self.upstream().await?.system;
+        let placeholders = self.placeholders(run);
+        let inputs = Inputs {
             parent: &parent,
             run: &run.view.id,
             token: &token,
             proxy_port,
             direct_port,
             ca_pem: run.view.ca.certificate_pem(),
-            system_roots: &self.upstream().await?.system,
+            system_roots,
             run_dir: &dir,
             shared_dir: &shared,
-            placeholders: &self.placeholders(run),
+            placeholders: &placeholders,
             granted_hosts: &granted_hosts,
-        })
-        .map_err(|error| storage("prepare the run's environment", &error))
+        };
+        // reads the caller's trust files and writes ours: some of it may wait for a disk
+        tokio::task::block_in_place(|| environment::prepare(&inputs))
+            .map_err(|error| storage("prepare the run's environment", &error))
     }
 
     /// The variables of granted providers, with what programs see in them.

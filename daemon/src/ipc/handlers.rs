@@ -42,12 +42,15 @@ pub async fn handle(
         Request::Inspect { provider } => Ok(Response::Definition {
             json: broker.definition(&provider)?.definition.to_json(),
         }),
-        Request::Login(login) => broker.begin_login(login).await.map(Response::LoginStarted),
+        Request::Login(login) => broker
+            .begin_login(login, caller.peer.pid)
+            .await
+            .map(Response::LoginStarted),
         Request::LoginSubmit { login, secret } => broker
             .submit_login(&login, secret)
             .await
             .map(Response::LoggedIn),
-        Request::LoginWait { login } => login::wait(broker, login, replies).await,
+        Request::LoginWait { login } => login::wait(broker, login, caller.peer.pid, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
         Request::Logout {
             provider,

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::handlers;
 use super::peer::Peer;
 use super::rights;
-use crate::broker::Broker;
+use crate::broker::{Broker, Inside};
 
 /// How long a client may take to greet. A peer that stalls holds only its own task.
 const GREETING_MAX: Duration = Duration::from_secs(5);
@@ -192,7 +192,7 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
 
 impl Caller {
     fn inside_run(&self) -> bool {
-        self.broker.run_of(self.peer.pid).is_some()
+        !matches!(self.broker.inside(self.peer.pid), Inside::No)
     }
 }
 

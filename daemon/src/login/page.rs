@@ -407,7 +407,8 @@ mod tests {
         fn texts_of_a_definition_never_become_markup(text in "[\\PC<>\"'&]{0,40}") {
             // which mark literals, and have a test of their own
             let text = text.replace('`', "");
-            let plain = form(&example(), "T", Some("p"));
+            let plain = LoginForm { hint: Some("h".into()), ..example() };
+            let plain = form(&plain, "T", Some("p"));
             let tags = |html: &str| html.matches('<').count();
             let quotes = |html: &str| html.matches('"').count();
             let html = form(

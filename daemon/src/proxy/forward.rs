@@ -24,7 +24,7 @@ use super::link::{Busy, Link};
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
-use super::{Credential, RouteCredential, inject, websocket};
+use super::{Credential, RouteCredential, Unmatched, inject, websocket};
 use crate::routing::{Decision, RefuseCode, RequestView, decide, overrides_method};
 
 /// Names a request may give: one `Host`, one authority. One more tells that there are too many.
@@ -64,21 +64,24 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
             .as_ref()
             .map(|(provider, connection)| (&**provider, &**connection)),
     };
-    refused(link, &parts, code);
+    refused(
+        link,
+        &Subject {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+        },
+        code,
+    );
     Refusal::new(code, about).into_response()
 }
 
-fn refused(link: &Link, parts: &Parts, code: RefuseCode) {
+fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
     tracing::info!(run = %link.run.id, host = %link.host_text, reason = code.code(), "refused");
-    let subject = Subject {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-    };
     trail::refuse(
         link.state.audit.get(),
         &link.run,
         &link.host_text,
-        &subject,
+        subject,
         code,
     );
 }
@@ -121,6 +124,10 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
     };
     let table = link.run.table.load();
     match decide(&table, &view) {
+        // the route may have gone while the connection was open
+        Decision::Pass if link.run.unmatched == Unmatched::Deny => {
+            Verdict::Refuse(RefuseCode::NotAllowed, None)
+        }
         Decision::Pass => Verdict::Pass,
         Decision::Refuse(code) => Verdict::Refuse(code, None),
         Decision::Inject(route) => {
@@ -164,6 +171,11 @@ async fn send(
             path: path(),
             route,
         };
+        let subject = Subject {
+            method: method.as_str(),
+            path: path(),
+        };
+        refused(&link, &subject, code);
         Refusal::new(code, about)
     };
     inject::strip(&mut parts);
@@ -212,8 +224,6 @@ async fn send(
         bytes: 0,
     };
     let mut response = answer.map_err(|error| {
-        tracing::info!(run = %link.run.id, host = %link.host_text, reason = error.code.code(),
-            "no answer from the upstream");
         tally.status = error.code.status().as_u16();
         refuse(error.code).because(&error.reason)
     })?;

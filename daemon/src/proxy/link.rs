@@ -27,7 +27,7 @@ pub(super) struct Link {
     /// The same as a `Host` header.
     pub(super) host_header: HeaderValue,
     /// `dialled` as the audit log names it.
-    pub(super) host_text: Box<str>,
+    pub(super) host_text: Arc<str>,
     activity: Activity,
 }
 

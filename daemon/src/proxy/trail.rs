@@ -6,6 +6,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::link::Link;
 use super::{Credential, RunView};
 use crate::audit::{Audit, Event, Record};
@@ -26,7 +28,10 @@ pub(super) async fn inject(
     subject: &Subject<'_>,
 ) -> Result<(), RefuseCode> {
     let audit = link.state.audit.get().ok_or(RefuseCode::AuditFailing)?;
+    let time = Timestamp::now();
+    credential.used.store(time.as_second(), Ordering::Relaxed);
     let record = Record {
+        time,
         provider: Some(credential.provider.clone()),
         connection: Some(credential.connection.clone()),
         request: Some(request),

@@ -51,9 +51,9 @@ impl RunRecord {
     pub const VERSION: u32 = VERSION;
 
     /// Writes the record into the run's folder.
-    pub fn save(&self, runs: &Path) -> Result<(), files::WriteError> {
-        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
-        files::write_atomic(&self.dir(runs).join("run.json"), &text)
+    pub fn save(&self, runs: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        files::write_whole(&self.dir(runs).join("run.json"), &text)
     }
 
     /// The run's folder.

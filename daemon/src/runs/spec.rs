@@ -21,6 +21,17 @@ pub struct RunSpec {
     pub unmatched: Unmatched,
 }
 
+/// What a run inside a run asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Connections by name.
+    pub replaced: BTreeMap<ProviderName, ConnectionName>,
+    /// The only providers, if it says so.
+    pub only: Option<BTreeSet<ProviderName>>,
+    /// What happens to hosts without a route, if it says so.
+    pub unmatched: Option<Unmatched>,
+}
+
 /// Why a run inside a run cannot have what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NarrowError {
@@ -35,6 +46,9 @@ pub enum NarrowError {
         /// The connection asked for.
         connection: ConnectionName,
     },
+    /// Hosts without a route are denied in the outer run.
+    #[error("this run denies hosts without a route, so a run inside it cannot reach them")]
+    Unmatched,
 }
 
 impl RunSpec {
@@ -58,7 +72,7 @@ impl RunSpec {
     /// `inner` as a run inside this one; `default_of` tells a provider's default connection.
     pub fn narrow(
         &self,
-        inner: Self,
+        inner: Asked,
         default_of: impl Fn(&ProviderName) -> Option<ConnectionName>,
     ) -> Result<Self, NarrowError> {
         for (provider, connection) in &inner.replaced {
@@ -79,13 +93,13 @@ impl RunSpec {
         if let Some(missing) = inner.only.iter().flatten().find(|name| !self.allows(name)) {
             return Err(NarrowError::Provider(missing.clone()));
         }
+        let unmatched = match (self.unmatched, inner.unmatched) {
+            (Unmatched::Deny, Some(Unmatched::Tunnel)) => return Err(NarrowError::Unmatched),
+            (outer, asked) => asked.unwrap_or(outer),
+        };
         // a connection that the outer run pinned stays pinned inside
         let mut replaced = self.replaced.clone();
         replaced.extend(inner.replaced);
-        let unmatched = match (self.unmatched, inner.unmatched) {
-            (Unmatched::Tunnel, Unmatched::Tunnel) => Unmatched::Tunnel,
-            (Unmatched::Deny, _) | (_, Unmatched::Deny) => Unmatched::Deny,
-        };
         Ok(Self {
             replaced,
             only: inner.only.or_else(|| self.only.clone()),
@@ -126,27 +140,51 @@ mod tests {
         assert_eq!(run.connection(&p("z"), Some(&c("x"))), None);
     }
 
+    fn asked(
+        replaced: &[(&str, &str)],
+        only: Option<&[&str]>,
+        unmatched: Option<Unmatched>,
+    ) -> Asked {
+        let RunSpec { replaced, only, .. } = spec(replaced, only, Unmatched::Tunnel);
+        Asked {
+            replaced,
+            only,
+            unmatched,
+        }
+    }
+
     #[test]
     fn a_run_inside_a_run_gets_nothing_more() {
         let outer = spec(&[("a", "team")], Some(&["a", "b"]), Unmatched::Deny);
         let default_of = |_: &ProviderName| Some(c("default"));
-        let tunnel = Unmatched::Tunnel;
         let narrow = |inner| outer.narrow(inner, default_of);
         assert_eq!(
-            narrow(spec(&[], None, tunnel)).unwrap(),
+            narrow(asked(&[], None, None)).unwrap(),
             outer,
             "asking for nothing special gives what the outer run has"
         );
         assert_eq!(
-            narrow(spec(&[], Some(&["b"]), tunnel)).unwrap(),
+            narrow(asked(&[], Some(&["b"]), None)).unwrap(),
             spec(&[("a", "team")], Some(&["b"]), Unmatched::Deny)
         );
         assert_eq!(
-            narrow(spec(&[], Some(&["z"]), tunnel)),
+            narrow(asked(&[], Some(&["z"]), None)),
             Err(NarrowError::Provider(p("z")))
         );
-        assert!(narrow(spec(&[("a", "default")], None, tunnel)).is_err());
-        assert!(narrow(spec(&[("z", "default")], None, tunnel)).is_err());
-        assert!(narrow(spec(&[("a", "team"), ("b", "default")], None, tunnel)).is_ok());
+        assert!(narrow(asked(&[("a", "default")], None, None)).is_err());
+        assert!(narrow(asked(&[("z", "default")], None, None)).is_err());
+        assert!(narrow(asked(&[("a", "team"), ("b", "default")], None, None)).is_ok());
+        let wider = asked(&[], None, Some(Unmatched::Tunnel));
+        assert_eq!(narrow(wider.clone()), Err(NarrowError::Unmatched));
+        let open = spec(&[], None, Unmatched::Tunnel);
+        assert_eq!(
+            open.narrow(wider, default_of).unwrap().unmatched,
+            Unmatched::Tunnel
+        );
+        let deny = asked(&[], None, Some(Unmatched::Deny));
+        assert_eq!(
+            open.narrow(deny, default_of).unwrap().unmatched,
+            Unmatched::Deny
+        );
     }
 }

@@ -123,6 +123,16 @@ pub fn lineage(pid: u32) -> Vec<u32> {
     line
 }
 
+/// The value of `name` in the environment that the process `pid` was started with. `None` also
+/// where that cannot be read (a process of another user, or one that is gone).
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        String::from_utf8(value.to_vec()).ok()
+    })
+}
+
 /// What we read of `/proc/PID/stat`.
 struct Stat {
     parent: u32,
@@ -180,5 +190,25 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(identity.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_variable_is_read_as_the_kernel_shows_it() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .env("AUTHSOME_RUN", "abc")
+            .env("AUTHSOME_RUN_NOT", "x")
+            .spawn()
+            .unwrap();
+        // `spawn` returns a moment before the kernel has filled the new program's environment in
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while variable(child.id(), "AUTHSOME_RUN").is_none() {
+            assert!(std::time::Instant::now() < deadline, "no environment");
+            std::thread::yield_now();
+        }
+        assert_eq!(variable(child.id(), "AUTHSOME_RUN").as_deref(), Some("abc"));
+        assert_eq!(variable(child.id(), "AUTHSOME_RU"), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

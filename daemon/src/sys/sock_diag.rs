@@ -1,6 +1,6 @@
 //! Whose socket is at the other end of a loopback connection: the kernel's word.
 //!
-//! One `NETLINK_SOCK_DIAG` request (sock_diag(7)) for the exact pair of addresses; it takes about
+//! One `NETLINK_SOCK_DIAG` request (`sock_diag(7)`) for the exact pair of addresses; it takes about
 //! 2 µs however many connections there are. Safe code only: the messages are built and read as
 //! bytes.
 //!

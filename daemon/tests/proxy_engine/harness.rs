@@ -281,6 +281,7 @@ impl Proxy {
                 upstream: Upstream::new(Arc::clone(&settings)),
                 provider: "good".parse().unwrap(),
                 connection: "default".parse().unwrap(),
+                used: 0.into(),
             }))
         } else {
             RouteCredential::LoginNeeded

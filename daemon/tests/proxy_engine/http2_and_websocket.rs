@@ -172,7 +172,8 @@ async fn a_websocket_opens_with_the_credential_and_echoes_byte_by_byte() {
     }
     // the end of the run ends the socket
     proxy.run.ended.cancel();
-    assert!(matches!(tls.read(&mut first).await, Ok(0) | Err(_)));
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), tls.read(&mut first));
+    assert!(matches!(ended.await.unwrap(), Ok(0) | Err(_)));
     let head = upstream.await.unwrap();
     assert!(head.contains(&format!("Bearer {CANARY}")), "{head}");
     assert!(head.contains("a2V5"), "{head}");

@@ -14,7 +14,7 @@ use authsome_tests::binaries::on_path;
 pub(crate) const NODE_VERSIONS: [&str; 3] = ["18", "20", "24"];
 
 /// Programs, and the Debian packages they are in.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("cc", "build-essential"),
     ("curl", "curl"),
     ("git", "git"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("javac", "default-jdk-headless"),
     ("npm", "npm"),
     ("php", "php-cli php-curl"),
+    ("pkg-config", "pkg-config libssl-dev"),
     ("python3", "python3-venv"),
     ("ruby", "ruby"),
     ("wget", "wget"),
@@ -137,7 +138,8 @@ fn go(sources: &Path, folder: &Path) -> PathBuf {
     let made_of = read(&source.join("get.go")) + &said("go", &["version"]);
     make(&stage, &made_of, || {
         run(Command::new("go")
-            .arg("build")
+            // no look at the repository: git refuses one that belongs to somebody else
+            .args(["build", "-buildvcs=false"])
             .arg("-o")
             .arg(&program)
             .arg(".")

@@ -48,6 +48,7 @@ fn vault(status: &VaultStatus) -> Vault {
 }
 
 pub(super) fn connections(broker: &Broker) -> Vec<Connection> {
+    broker.note_uses();
     broker
         .connections
         .list()

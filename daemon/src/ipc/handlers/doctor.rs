@@ -40,7 +40,10 @@ fn bad(name: &str, outcome: Outcome, found: impl Into<String>, remedy: impl Into
 
 async fn vault(broker: &Broker) -> Check {
     let status = broker.vault.status().await;
-    let store = status.store_name();
+    let store = match status.store_name().as_str() {
+        "file" => "encrypted files".to_owned(),
+        store => store.to_owned(),
+    };
     match &status.problem {
         Some(problem) => bad(
             "vault",

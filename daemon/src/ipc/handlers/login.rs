@@ -11,17 +11,19 @@ use crate::ipc::session::Replies;
 /// How often the time left is told while nothing else happens.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Waits until the login is over. A waiter that leaves gives the login up: whoever pressed Ctrl-C
-/// does not want the page to stay open.
+/// Waits until the login is over. When the process that began it stops waiting, the login is given
+/// up: whoever pressed Ctrl-C does not want the page to stay open. Others only look on.
 pub(super) async fn wait(
     broker: &Arc<Broker>,
     login: LoginId,
+    pid: u32,
     replies: &Replies,
 ) -> Result<Response, WireError> {
     let (mut states, deadline) = broker.watch_login(&login)?;
     let mut guard = GiveUp {
         broker,
         login: Some(login.clone()),
+        pid,
     };
     loop {
         let state = states.borrow_and_update().clone();
@@ -53,13 +55,13 @@ pub(super) async fn wait(
 struct GiveUp<'a> {
     broker: &'a Broker,
     login: Option<LoginId>,
+    pid: u32,
 }
 
 impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
         if let Some(login) = self.login.take() {
-            // over in the meantime is as good
-            drop(self.broker.cancel_login(&login));
+            self.broker.cancel_own_login(&login, self.pid);
         }
     }
 }
