@@ -102,7 +102,7 @@ pub(crate) enum Verb {
     Export(Export),
     /// Delete a credential here
     Logout(Logout),
-    /// Delete a credential here and revoke it at the server
+    /// Delete a credential here, and revoke it where the provider offers that
     Revoke(Logout),
     /// Forget everything about a provider: connections, override, state
     Remove(Remove),

@@ -207,24 +207,13 @@ struct LoginTable {
     port: Option<u16>,
 }
 
-/// Every table and key there is, for suggestions.
-const KNOWN: &[&str] = &[
-    "vault",
-    "proxy",
-    "upstream",
-    "login",
-    "store",
-    "passphrase",
-    "unmatched",
-    "upstream_proxy",
-    "extra_ca",
-    "resolve",
-    "port",
-    "auto",
-    "keyring",
-    "file",
-    "tunnel",
-    "deny",
+/// Every table with its keys, and every value that is a word, for suggestions.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("vault", &["store", "passphrase"]),
+    ("proxy", &["unmatched", "upstream_proxy"]),
+    ("upstream", &["extra_ca", "resolve"]),
+    ("login", &["port"]),
+    ("", &["auto", "keyring", "file", "tunnel", "deny"]),
 ];
 
 fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError {
@@ -244,15 +233,7 @@ fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError 
             } else {
                 format!("unknown key `{name}`{section}")
             };
-            let hint = KNOWN
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .min()
-                .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-                .map_or_else(
-                    || "the README lists every key".to_owned(),
-                    |(_, known)| format!("did you mean `{known}`?"),
-                );
+            let hint = suggest(name);
             (message, Some(hint))
         }
         None => (message.trim().replace('\n', ", "), None),
@@ -263,6 +244,23 @@ fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError 
         message,
         hint,
     }
+}
+
+/// What `name` was probably meant to be, or where it belongs.
+fn suggest(name: &str) -> String {
+    if let Some((table, _)) = KNOWN.iter().find(|(_, keys)| keys.contains(&name)) {
+        return format!("it belongs to `[{table}]`");
+    }
+    KNOWN
+        .iter()
+        .flat_map(|(table, keys)| std::iter::once(table).chain(*keys))
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .map_or_else(
+            || "the README lists every key".to_owned(),
+            |(_, known)| format!("did you mean `{known}`?"),
+        )
 }
 
 /// ` in [table]` for the table that a line belongs to.
@@ -333,6 +331,8 @@ mod tests {
             "`config.toml`, line 2: unknown value `keyrin` in `[vault]`"
         );
         assert_eq!(error.hint().as_deref(), Some("did you mean `keyring`?"));
+        let error = parse("port = 1\n").unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("it belongs to `[login]`"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `doctor`: the daemon's checks, and those that only this end can make.
 //!
-//! Ours: both versions, the socket's folder, being inside a run, and the configuration of tools
+//! Ours: both versions, being inside a run, and the configuration of tools
 //! whose own proxy setting wins over the environment, so that `run` would have no effect on them.
 //!
 //! Exit code 1 when a check fails, 3 when the daemon cannot be reached; warnings do not fail.

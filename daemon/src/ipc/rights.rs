@@ -5,6 +5,7 @@
 //! elsewhere, or for the end of the audit trail is refused.
 
 use authsome_proto::Request;
+use authsome_proto::request::LoginVia;
 
 /// Whether a caller inside a run may ask this. No wildcard: a new request does not compile until
 /// somebody has decided.
@@ -24,13 +25,15 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         | Request::Doctor
         | Request::WhoAmI
         // a person logs in: the secret comes from the person, not from us
-        | Request::Login(_)
         | Request::LoginSubmit { .. }
         | Request::LoginWait { .. }
         | Request::LoginCancel { .. }
         | Request::Unlock { .. }
         // narrowed to the outer run
         | Request::RunStart(_) => true,
+        // a program must not put a key of its own in the place of the user's; on the page a person
+        // sees what is replaced
+        Request::Login(login) => !(login.force && login.via == LoginVia::Submit),
         Request::Reveal { .. }
         | Request::Export { .. }
         | Request::Register { .. }
@@ -45,6 +48,8 @@ pub fn allowed_inside_run(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use authsome_proto::request::Login;
+
     use super::*;
 
     #[test]
@@ -59,5 +64,17 @@ mod tests {
             connection: None
         }));
         assert!(allowed_inside_run(&Request::Status));
+        let login = |force, via| {
+            let provider = "p".parse().unwrap();
+            Request::Login(Login {
+                provider,
+                connection: None,
+                force,
+                via,
+            })
+        };
+        assert!(!allowed_inside_run(&login(true, LoginVia::Submit)));
+        assert!(allowed_inside_run(&login(true, LoginVia::Form)));
+        assert!(allowed_inside_run(&login(false, LoginVia::Submit)));
     }
 }

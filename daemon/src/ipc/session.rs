@@ -7,7 +7,7 @@
 //! 4. Anything that breaks the rules closes the connection; requests in flight are cancelled with
 //!    it.
 //!
-//! Invariants: at most [`IN_FLIGHT_MAX`] requests at once; answers queue in a bounded channel, so
+//! Invariants: at most [`IN_FLIGHT_MAX`] requests at once, more are answered with an error; answers queue in a bounded channel, so
 //! a client that does not read stops being served instead of costing memory.
 
 use std::collections::{HashMap, HashSet};
@@ -34,6 +34,10 @@ use crate::broker::{Broker, Inside};
 /// How long a client may take to greet. A peer that stalls holds only its own task.
 const GREETING_MAX: Duration = Duration::from_secs(5);
 
+/// How often a connection is looked at for a frame that was begun and not finished; one that lies
+/// there at two looks in a row closes the connection. An idle client costs no more than the look.
+const STALL_LOOK: Duration = Duration::from_secs(30);
+
 /// How long writing one frame may take before the client counts as gone.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
@@ -53,6 +57,9 @@ pub enum SessionError {
     /// A frame could not be read, written or understood.
     #[error("a frame is not right")]
     Frame(#[from] FrameError),
+    /// A frame that was begun and not finished.
+    #[error("a frame was not finished in time")]
+    FrameLate,
     /// No greeting in time.
     #[error("no greeting in time")]
     GreetingLate,
@@ -89,9 +96,13 @@ where
     let mut tasks: JoinSet<u32> = JoinSet::new();
     let mut in_flight: HashMap<u32, CancellationToken> = HashMap::new();
     let mut used: HashSet<u32> = HashSet::new();
+    // whether part of a frame lay there at the last look
+    let mut stalled = false;
+    let mut look = tokio::time::interval(STALL_LOOK);
     loop {
         tokio::select! {
-            incoming = wire.next(), if in_flight.len() < IN_FLIGHT_MAX => {
+            incoming = wire.next() => {
+                stalled = false;
                 let Some(incoming) = incoming else { return Ok(()) };
                 let payload = incoming.map_err(too_large)?;
                 match frame::decode(&payload, encoding)? {
@@ -104,6 +115,12 @@ where
                         if used.len() >= IDS_MAX || !used.insert(id) {
                             return Err(SessionError::RequestId(id));
                         }
+                        if in_flight.len() >= IN_FLIGHT_MAX {
+                            // read on all the same, or a `Cancel` would never be seen
+                            wipe(payload);
+                            send(&mut wire, &too_many(id), encoding).await?;
+                            continue;
+                        }
                         let token = CancellationToken::new();
                         in_flight.insert(id, token.clone());
                         let replies = Replies { id, cancelled: token, outgoing: outgoing.clone() };
@@ -115,6 +132,13 @@ where
                     }
                 }
                 wipe(payload);
+            }
+            _ = look.tick() => {
+                let begun = !wire.read_buffer().is_empty();
+                if begun && stalled {
+                    return Err(SessionError::FrameLate);
+                }
+                stalled = begun;
             }
             Some(frame) = to_send.recv() => send(&mut wire, &frame, encoding).await?,
             Some(done) = tasks.join_next(), if !tasks.is_empty() => {
@@ -165,6 +189,17 @@ impl Replies {
             .send(ServerFrame::Event { id: self.id, event })
             .await
             .is_ok()
+    }
+}
+
+fn too_many(id: u32) -> ServerFrame {
+    let error = WireError::new(
+        ErrorCode::TooManyRequests,
+        format!("{IN_FLIGHT_MAX} requests of this client are under way already"),
+    );
+    ServerFrame::Answer {
+        id,
+        result: Err(error.hint("wait for one of them, or cancel one")),
     }
 }
 

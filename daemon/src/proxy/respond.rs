@@ -43,7 +43,7 @@ impl Refusal {
             route,
         } = about;
         let (provider, connection) = route.unwrap_or(("the provider", "default"));
-        let explain = || format!("authsome explain {method} https://{host}{path}");
+        let inspect = || "authsome inspect PROVIDER shows its paths and methods".to_owned();
         let login = || match connection {
             "default" => format!("authsome login {provider}"),
             _ => format!("authsome login {provider} --connection {connection}"),
@@ -55,7 +55,7 @@ impl Refusal {
             ),
             RefuseCode::Ambiguous => (
                 format!("two routes match `{method} {path}` on `{host}` equally well"),
-                explain(),
+                inspect(),
             ),
             RefuseCode::AuditFailing => (
                 "the audit log cannot be written, so no credential is injected".to_owned(),
@@ -73,7 +73,7 @@ impl Refusal {
             ),
             RefuseCode::HostUnconfirmed => (
                 format!("`{host}` was added to `{provider}` after its login and is not confirmed"),
-                login(),
+                format!("{} --force", login()),
             ),
             RefuseCode::LoginNeeded => (
                 format!("`{provider}` has no usable connection `{connection}`"),
@@ -88,8 +88,10 @@ impl Refusal {
                 "use the proxy variables that `authsome run` sets".to_owned(),
             ),
             RefuseCode::MethodNotAllowed => (
-                format!("`{method}` is not used with a credential on `{host}{path}`"),
-                explain(),
+                format!(
+                    "`{method}`, or a header that overrides it, is not used with a credential on `{host}{path}`"
+                ),
+                inspect(),
             ),
             RefuseCode::NamesDiffer => (
                 format!(
@@ -108,7 +110,7 @@ impl Refusal {
             ),
             RefuseCode::PathNotAllowed => (
                 format!("no credential is used for `{path}` on `{host}`"),
-                explain(),
+                inspect(),
             ),
             RefuseCode::RunEnded => (
                 "the run is over, or its certificate authority has expired".to_owned(),

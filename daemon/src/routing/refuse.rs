@@ -89,7 +89,7 @@ refusals! {
     /// The run of the token is over.
     RunEnded = "run_ended", PROXY_AUTHENTICATION_REQUIRED,
         "the run that this program was started in is over";
-    /// An `Upgrade` other than to WebSocket.
+    /// An `Upgrade` that the upstream took otherwise than as a WebSocket, or a malformed one.
     UpgradeRefused = "upgrade_refused", FORBIDDEN,
         "the connection can be upgraded to a websocket only";
     /// The upstream's certificate does not hold (D2).

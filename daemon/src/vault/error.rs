@@ -143,8 +143,12 @@ impl VaultError {
                 "create one with your keyring's own program, or, if nothing was stored yet, set \
                  `store = \"file\"` in `[vault]`"
             }
-            Self::PassphraseNeeded { new: true } => "choose a passphrase when you are asked",
-            Self::PassphraseNeeded { new: false } => "give the passphrase when you are asked",
+            Self::PassphraseNeeded { new: true } => {
+                "choose a passphrase with `authsome unlock`, in a script `authsome unlock --stdin`"
+            }
+            Self::PassphraseNeeded { new: false } => {
+                "give the passphrase with `authsome unlock`, in a script `authsome unlock --stdin`"
+            }
             Self::Platform(_) => "`authsome doctor` looks at the keyring more closely",
             Self::Stopped => "run the command again; `authsome daemon logs` has the details",
             Self::TimedOut => {

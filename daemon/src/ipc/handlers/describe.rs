@@ -18,7 +18,7 @@ pub(super) async fn status(broker: &Broker) -> Status {
     let problems = broker.catalogue.load().problems().len();
     if problems > 0 {
         warnings.push(format!(
-            "{problems} problems in definition files; `authsome doctor` shows them"
+            "definition files with problems: {problems}; `authsome doctor` shows them"
         ));
     }
     Status {
