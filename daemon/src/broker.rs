@@ -32,7 +32,7 @@ use tokio::sync::{OnceCell, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{Audit, AuditKey};
+use crate::audit::{self, Audit, AuditKey, Record};
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::errors::Explain;
@@ -140,6 +140,9 @@ impl Broker {
                                 dir.display()
                             ))
                     })?;
+                if let Err(error) = audit.try_record(Record::new(audit::Event::Start)) {
+                    tracing::warn!(?error, "not in the audit log");
+                }
                 // set once: this is the only place that opens it
                 drop(self.proxy.audit.set(audit.clone()));
                 Ok(audit)
@@ -189,6 +192,7 @@ impl Broker {
         if let Err(error) = self.connections.flush() {
             tracing::warn!(%error, "last uses were not written");
         }
+        self.note(Record::new(audit::Event::Stop));
         if let Some(audit) = self.audit.get()
             && let Err(error) = audit.flush().await
         {

@@ -1,5 +1,8 @@
 //! Logging out, revoking, removing; default pointers; real values on request.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
 use authsome_proto::response::{Exported, Forgotten, Registered, Revealed};
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, WireError};
 
@@ -17,10 +20,11 @@ impl Broker {
         &self,
         provider: &ProviderName,
         connection: Option<ConnectionName>,
+        by: u32,
     ) -> Result<Forgotten, WireError> {
         let _changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
-        self.forget(provider, vec![record], audit::Event::Logout)
+        self.forget(provider, vec![record], audit::Event::Logout, by)
             .await
     }
 
@@ -29,11 +33,12 @@ impl Broker {
         &self,
         provider: &ProviderName,
         connection: Option<ConnectionName>,
+        by: u32,
     ) -> Result<Forgotten, WireError> {
         let _changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
         let mut forgotten = self
-            .forget(provider, vec![record], audit::Event::Revoke)
+            .forget(provider, vec![record], audit::Event::Revoke, by)
             .await?;
         let url = self
             .definition(provider)
@@ -49,7 +54,7 @@ impl Broker {
     }
 
     /// Forgets every connection of a provider, and its override.
-    pub async fn remove(&self, provider: &ProviderName) -> Result<Forgotten, WireError> {
+    pub async fn remove(&self, provider: &ProviderName, by: u32) -> Result<Forgotten, WireError> {
         let _changing = self.changing.lock().await;
         let records: Vec<ConnectionRecord> = self
             .connections
@@ -57,13 +62,11 @@ impl Broker {
             .into_iter()
             .filter(|record| record.provider == *provider)
             .collect();
-        let file = self
-            .definition(provider)
-            .ok()
-            .and_then(|entry| match entry.source {
-                Source::Custom { path } => Some(path),
-                Source::Bundled => None,
-            });
+        let file = match self.definition(provider).map(|entry| entry.source) {
+            Ok(Source::Custom { path }) => Some(path),
+            // a broken override never hides the bundled definition, and goes all the same
+            _ => Some(self.override_file(provider)).filter(|path| path.symlink_metadata().is_ok()),
+        };
         if records.is_empty() && file.is_none() {
             self.definition(provider)?;
             return Err(WireError::new(
@@ -71,7 +74,9 @@ impl Broker {
                 format!("there is no local state of `{provider}` to remove"),
             ));
         }
-        let mut forgotten = self.forget(provider, records, audit::Event::Remove).await?;
+        let mut forgotten = self
+            .forget(provider, records, audit::Event::Remove, by)
+            .await?;
         if let Some(path) = file {
             std::fs::remove_file(&path)
                 .map_err(|error| storage(&format!("delete `{}`", path.display()), &error))?;
@@ -87,35 +92,13 @@ impl Broker {
         provider: &ProviderName,
         records: Vec<ConnectionRecord>,
         event: audit::Event,
+        by: u32,
     ) -> Result<Forgotten, WireError> {
         let before = self.connections.default_of(provider);
-        let mut gone = Vec::new();
-        for ConnectionRecord { connection, .. } in records {
-            let mut record = Record::new(event);
-            record.provider = Some(provider.clone());
-            record.connection = Some(connection.clone());
-            self.audit_first(record).await?;
-            let key = ItemKey::Connection {
-                provider: provider.clone(),
-                connection: connection.clone(),
-            };
-            self.vault
-                .delete(&key)
-                .await
-                .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
-            self.connections
-                .remove(provider, &connection)
-                .map_err(|error| {
-                    storage(&format!("forget the connection of `{provider}`"), &error)
-                })?;
-            self.credentials.forget(provider, &connection);
-            self.tell(Event::ConnectionChanged {
-                provider: provider.clone(),
-                connection: connection.clone(),
-            });
-            gone.push(connection);
-        }
+        let gone = self.forget_each(provider, records, event, by).await;
+        // also after a failure: what is gone from the vault must not live on in a run (B3)
         self.refresh_runs().await;
+        let gone = gone?;
         let after = self.connections.default_of(provider);
         Ok(Forgotten {
             provider: provider.clone(),
@@ -134,16 +117,58 @@ impl Broker {
         })
     }
 
+    async fn forget_each(
+        &self,
+        provider: &ProviderName,
+        records: Vec<ConnectionRecord>,
+        event: audit::Event,
+        by: u32,
+    ) -> Result<Vec<ConnectionName>, WireError> {
+        let mut gone = Vec::new();
+        for ConnectionRecord { connection, .. } in records {
+            let mut record = Record::new(event);
+            record.provider = Some(provider.clone());
+            record.connection = Some(connection.clone());
+            self.audit_first(record, by).await?;
+            let key = ItemKey::Connection {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            };
+            // first: the outcome of a call that takes too long is not known
+            self.credentials.forget(provider, &connection);
+            self.vault
+                .delete(&key)
+                .await
+                .map_err(|error| error.explain(&format!("delete the key of `{provider}`")))?;
+            self.connections
+                .remove(provider, &connection)
+                .map_err(|error| {
+                    storage(&format!("forget the connection of `{provider}`"), &error)
+                })?;
+            self.tell(Event::ConnectionChanged {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            });
+            gone.push(connection);
+        }
+        Ok(gone)
+    }
+
     /// Moves a provider's default pointer.
     pub async fn set_default(
         &self,
         provider: &ProviderName,
         connection: &ConnectionName,
+        by: u32,
     ) -> Result<(), WireError> {
         let _changing = self.changing.lock().await;
         if self.connections.find(provider, connection).is_none() {
             return Err(self.unknown_connection(provider, connection));
         }
+        let mut record = Record::new(audit::Event::SetDefault);
+        record.provider = Some(provider.clone());
+        record.connection = Some(connection.clone());
+        self.audit_first(record, by).await?;
         self.connections
             .set_default(provider, connection)
             .map_err(|error| storage("move the default", &error))?;
@@ -160,12 +185,13 @@ impl Broker {
         &self,
         provider: &ProviderName,
         connection: Option<ConnectionName>,
+        by: u32,
     ) -> Result<Revealed, WireError> {
         let record = self.connection_named(provider, connection)?;
         let mut line = Record::new(audit::Event::Reveal);
         line.provider = Some(record.provider.clone());
         line.connection = Some(record.connection.clone());
-        self.audit_first(line).await?;
+        self.audit_first(line, by).await?;
         self.stored(&record).await
     }
 
@@ -174,6 +200,7 @@ impl Broker {
         &self,
         provider: Option<ProviderName>,
         connection: Option<ConnectionName>,
+        by: u32,
     ) -> Result<Vec<Exported>, WireError> {
         let records = match provider {
             Some(provider) => vec![self.connection_named(&provider, connection)?],
@@ -192,7 +219,7 @@ impl Broker {
             let mut line = Record::new(audit::Event::Export);
             line.provider = Some(record.provider.clone());
             line.connection = Some(record.connection.clone());
-            self.audit_first(line).await?;
+            self.audit_first(line, by).await?;
             let revealed = self.stored(&record).await?;
             let variables = self
                 .definition(&record.provider)
@@ -246,9 +273,17 @@ impl Broker {
         text: &str,
         file: &str,
         force: bool,
+        by: u32,
     ) -> Result<Registered, WireError> {
         let _changing = self.changing.lock().await;
-        let path = std::path::Path::new(file);
+        let path = Path::new(file);
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > providers::FILE_LEN_MAX {
+            let max = providers::FILE_LEN_MAX;
+            return Err(WireError::new(
+                ErrorCode::BadDefinition,
+                format!("`{file}` is longer than the {max} bytes that a definition may have"),
+            ));
+        }
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         let (definition, problems) = providers::parse_definition(text, path, stem);
         let Some(definition) = definition else {
@@ -260,13 +295,9 @@ impl Broker {
             return Err(error.hint("`authsome inspect intercom` shows a complete definition"));
         };
         let name = &definition.name;
-        let target = self
-            .places
-            .home
-            .join("providers")
-            .join(format!("{name}.json"));
+        let target = self.override_file(name);
         // a definition that stands in its own place already is confirmed, not replaced
-        let in_place = path == target;
+        let in_place = is_same_file(path, &target);
         let replaced = !in_place && target.exists();
         if replaced && !force && std::fs::metadata(&target).is_ok_and(|meta| meta.len() > 0) {
             return Err(WireError::new(
@@ -280,7 +311,7 @@ impl Broker {
         }
         let mut record = Record::new(audit::Event::Register);
         record.provider = Some(name.clone());
-        self.audit_first(record).await?;
+        self.audit_first(record, by).await?;
         if !in_place {
             files::write_atomic(&target, definition.to_json().as_bytes())
                 .map_err(|error| storage(&format!("write `{}`", target.display()), &error))?;
@@ -295,6 +326,14 @@ impl Broker {
             confirmed,
             warnings: problems.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// Where a provider's custom definition stands.
+    fn override_file(&self, provider: &ProviderName) -> PathBuf {
+        self.places
+            .home
+            .join("providers")
+            .join(format!("{provider}.json"))
     }
 
     /// Writes the definition's hosts beside the secrets of its connections.
@@ -332,5 +371,13 @@ impl Broker {
                 .map_err(|error| storage(&doing, &error))?;
         }
         Ok(confirmed)
+    }
+}
+
+/// Whether two names mean one file, however they are spelled.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
     }
 }

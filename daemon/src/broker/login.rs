@@ -125,7 +125,9 @@ impl Broker {
         });
         {
             let mut logins = self.logins.lock();
-            if logins.len() >= LOGINS_MAX {
+            // those that are over stay a moment for `--resume`, and must not keep others out
+            let waiting = logins.values().filter(|session| !session.is_over());
+            if waiting.count() >= LOGINS_MAX {
                 return Err(WireError::new(
                     ErrorCode::TooManyRequests,
                     format!("{LOGINS_MAX} logins are waiting already"),
@@ -212,6 +214,11 @@ impl Broker {
         let mut state = session.state.subscribe();
         let give_up = |code, what: &str| {
             let provider = &session.definition.name;
+            let mut record = Record::new(audit::Event::LoginFailed);
+            record.provider = Some(provider.clone());
+            record.connection = Some(session.connection.clone());
+            record.pid = Some(session.begun_by);
+            self.note(record);
             session.end(Err(WireError::new(
                 code,
                 format!("the login for `{provider}` {what}"),
@@ -249,6 +256,8 @@ impl Broker {
         // the page shows that it is done for a moment longer; then the login is forgotten, so that
         // `--resume` can still be told how it ended
         self.pages.load().withdraw(id);
+        // ends the form also on pages that a change of the port has put aside
+        drop(submissions);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(60)) => {}
             () = self.shutdown.cancelled() => {}
@@ -283,6 +292,13 @@ impl Broker {
         let provider = &definition.name;
         check(definition, &secret)?;
         let _changing = self.changing.lock().await;
+        if session.is_over() {
+            return Err(WireError::new(
+                ErrorCode::LoginExpired,
+                format!("the login for `{provider}` is over already"),
+            )
+            .hint(format!("start again with `authsome login {provider}`")));
+        }
         self.refuse_overwrite(definition, connection, session.force)?;
         session.state.send_replace(LoginState::Storing);
 
@@ -293,7 +309,7 @@ impl Broker {
         });
         record.provider = Some(provider.clone());
         record.connection = Some(connection.clone());
-        self.audit_first(record).await?;
+        self.audit_first(record, session.begun_by).await?;
 
         let key = ItemKey::Connection {
             provider: provider.clone(),
@@ -304,10 +320,12 @@ impl Broker {
             hosts: definition.hosts(),
             stored_at: now(),
         };
-        self.vault
-            .put(&key, item)
-            .await
-            .map_err(|error| error.explain(&format!("store the key of `{provider}`")))?;
+        // first: the outcome of a call that takes too long is not known
+        self.credentials.forget(provider, connection);
+        if let Err(error) = self.vault.put(&key, item).await {
+            self.refresh_runs().await;
+            return Err(error.explain(&format!("store the key of `{provider}`")));
+        }
         let record = ConnectionRecord {
             provider: provider.clone(),
             connection: connection.clone(),
@@ -320,11 +338,11 @@ impl Broker {
             hosts: definition.hosts(),
             account: None,
         };
-        self.connections
-            .insert(record)
-            .map_err(|error| storage(&format!("record the connection of `{provider}`"), &error))?;
-        self.credentials.forget(provider, connection);
+        let inserted = self.connections.insert(record);
+        // also after a failure: the replaced key must not live on in a run (B3)
         self.refresh_runs().await;
+        inserted
+            .map_err(|error| storage(&format!("record the connection of `{provider}`"), &error))?;
         self.tell(Event::ConnectionChanged {
             provider: provider.clone(),
             connection: connection.clone(),
@@ -354,6 +372,10 @@ async fn ended(state: &mut watch::Receiver<LoginState>) {
 }
 
 impl Session {
+    fn is_over(&self) -> bool {
+        matches!(*self.state.borrow(), LoginState::Ended(_))
+    }
+
     fn end(&self, result: Result<LoggedIn, WireError>) {
         self.state.send_replace(LoginState::Ended(Box::new(result)));
     }

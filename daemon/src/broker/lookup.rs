@@ -6,6 +6,7 @@ use super::Broker;
 use crate::audit::{AuditError, Record};
 use crate::connections::ConnectionRecord;
 use crate::errors::Explain;
+use crate::sys::pidfd;
 
 pub(super) fn audit_failed(error: &AuditError) -> WireError {
     WireError::new(ErrorCode::AuditFailed, "the audit log cannot be written")
@@ -14,13 +15,34 @@ pub(super) fn audit_failed(error: &AuditError) -> WireError {
 }
 
 impl Broker {
-    /// Records what is about to happen and returns once that is on the disk (B1).
-    pub(super) async fn audit_first(&self, record: Record) -> Result<(), WireError> {
+    /// Records what is about to happen for the process `by`, and returns once that is on the disk
+    /// (B1).
+    pub(super) async fn audit_first(&self, mut record: Record, by: u32) -> Result<(), WireError> {
+        record.pid = Some(by);
+        record.program = pidfd::program(by).map(Into::into);
         self.audit()
             .await?
             .record_durable(record)
             .await
             .map_err(|error| audit_failed(&error))
+    }
+
+    /// Records what is about to happen; it is with the writer when this returns.
+    pub(super) async fn record(&self, record: Record) -> Result<(), WireError> {
+        self.audit()
+            .await?
+            .record(record)
+            .await
+            .map_err(|error| audit_failed(&error))
+    }
+
+    /// Records what has happened, if the log is open; nothing waits for it.
+    pub(super) fn note(&self, record: Record) {
+        if let Some(audit) = self.audit.get()
+            && let Err(error) = audit.try_record(record)
+        {
+            tracing::warn!(?error, "not in the audit log");
+        }
     }
 
     /// The error for a connection that does not exist.
@@ -99,11 +121,15 @@ impl Broker {
     pub async fn unlock(
         self: &std::sync::Arc<Self>,
         passphrase: authsome_proto::Secret,
+        by: u32,
     ) -> Result<(), WireError> {
         self.vault
             .unlock(passphrase)
             .await
             .map_err(|error| error.explain("open the vault"))?;
+        // its log opens with it, so this can only be recorded afterwards
+        self.audit_first(Record::new(crate::audit::Event::Unlock), by)
+            .await?;
         let _changing = self.changing.lock().await;
         self.refresh_runs().await;
         Ok(())

@@ -59,6 +59,19 @@ impl Broker {
                 }
             }
         }
+        // a run inside of one that is over is over, too
+        loop {
+            let ids: Vec<_> = survivors.iter().map(|it| it.record.id.clone()).collect();
+            let is_orphan =
+                |it: &Survivor| it.record.outer.as_ref().is_some_and(|o| !ids.contains(o));
+            let orphans: Vec<_> = survivors.extract_if(.., |it| is_orphan(it)).collect();
+            for orphan in &orphans {
+                remove(&orphan.record.dir(&dir));
+            }
+            if orphans.is_empty() {
+                break;
+            }
+        }
         let Some(proxy_port) = survivors.last().map(|survivor| survivor.record.proxy_port) else {
             return warnings;
         };
@@ -127,10 +140,25 @@ impl Broker {
             }
         };
         let _changing = self.changing.lock().await;
-        let served = self.audit().await.and_then(|_| self.serve_proxy(listener));
-        let (port, upstream) = match (served, self.upstream().await) {
-            (Ok(port), Ok(upstream)) => (port, upstream),
-            (Err(error), _) | (_, Err(error)) => {
+        let upstream = match self.audit().await {
+            Ok(_) => self.upstream().await,
+            Err(error) => Err(error),
+        };
+        let upstream = match upstream {
+            Ok(upstream) => upstream,
+            // a full disk, a slip in the configuration: what a person mends while the runs wait
+            Err(error) => {
+                tracing::warn!(%error, "living runs wait");
+                return Err(Waiting {
+                    listener,
+                    survivors,
+                    directs,
+                });
+            }
+        };
+        let port = match self.serve_proxy(listener) {
+            Ok(port) => port,
+            Err(error) => {
                 tracing::error!(%error, "living runs cannot be served");
                 return Ok(());
             }

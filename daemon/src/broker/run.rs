@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use authsome_proto::request::RunStart;
@@ -23,7 +23,6 @@ use authsome_proto::response;
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunId, WireError};
 use tokio_util::sync::CancellationToken;
 
-use super::lookup::audit_failed;
 use super::upstream::Settings;
 use super::{Broker, now};
 use crate::audit::{self, Record};
@@ -117,8 +116,20 @@ impl Run {
     }
 }
 
+/// How long the files of a run may take. They are small; a file system that hangs must not hold up
+/// every other change.
+const PREPARE_MAX: Duration = Duration::from_secs(10);
+
 /// The variable that every process of a run begins with.
 const MARK: &str = "AUTHSOME_RUN";
+
+/// The run of the process `pid`. Of several (a run whose command is `authsome run` again, in the same
+/// process) the one that no other is inside of: each was asked for from inside the one before.
+fn innermost(runs: &[Arc<Run>], pid: u32) -> Option<Arc<Run>> {
+    let own = || runs.iter().filter(|run| run.view.pid == pid);
+    let is_outer = |run: &Run| own().any(|it| it.record().outer.as_ref() == Some(&run.view.id));
+    own().find(|run| !is_outer(run)).cloned()
+}
 
 /// Whether a process belongs to a run.
 #[derive(Debug)]
@@ -148,27 +159,53 @@ impl Broker {
 
     /// Whether the process `pid` belongs to a run (threat L3).
     ///
-    /// Its chain of parents says so while the chain holds. A process whose parents are gone is
-    /// known by the mark that every run sets in its environment, as the kernel shows it; a process
-    /// that got rid of both is beyond what an unconfined run promises (it could ask the keyring
-    /// itself).
+    /// Its chain of parents says so while the chain holds, and the mark that every run sets in its
+    /// environment can only say more: that it is in a run inside of that one. A process whose
+    /// parents are gone is known by its mark alone, as the kernel shows it; a process that got rid
+    /// of both is beyond what an unconfined run promises (it could ask the keyring itself).
     pub fn inside(&self, pid: u32) -> Inside {
         let runs = self.runs.all();
-        let mut marked = false;
+        let mut marks = Vec::new();
+        let mut by_parents = None;
         for ancestor in pidfd::lineage(pid) {
-            // of several runs of one process the last one is what its children were told
-            let mut own = runs.iter().filter(|run| run.view.pid == ancestor);
-            if let Some(run) = own.next_back() {
-                return Inside::Living(Arc::clone(run));
+            by_parents = innermost(&runs, ancestor);
+            if by_parents.is_some() {
+                break;
             }
-            if let Some(mark) = pidfd::variable(ancestor, MARK) {
-                if let Some(run) = mark.parse().ok().and_then(|id| self.runs.find(&id)) {
+            marks.extend(pidfd::variable(ancestor, MARK));
+        }
+        let mut over = false;
+        for mark in marks {
+            let marked = mark.parse().ok().and_then(|id| self.runs.find(&id));
+            match (&by_parents, marked) {
+                // a mark is the child's to write: it must not lead out of the run around it
+                (Some(around), Some(run)) if self.is_within(&run, &around.view.id) => {
                     return Inside::Living(run);
                 }
-                marked = true;
+                (Some(_), Some(_)) => {}
+                (None, Some(run)) => return Inside::Living(run),
+                (_, None) => over = true,
             }
         }
-        if marked { Inside::Over } else { Inside::No }
+        match by_parents {
+            _ if over => Inside::Over,
+            Some(run) => Inside::Living(run),
+            None => Inside::No,
+        }
+    }
+
+    /// Whether `run` is the run `outer` or lies inside of it.
+    fn is_within(&self, run: &Arc<Run>, outer: &RunId) -> bool {
+        let mut at = Some(Arc::clone(run));
+        // an outer run is always older, so this ends
+        while let Some(run) = at {
+            if run.view.id == *outer {
+                return true;
+            }
+            let next = run.record().outer.clone();
+            at = next.and_then(|id| self.runs.find(&id));
+        }
+        false
     }
 
     /// The living run that `pid` belongs to.
@@ -238,18 +275,33 @@ impl Broker {
             self.upstream().await?,
         );
         self.refresh_run(&run).await;
-        let environment = self.write_run(&run, &request).await?;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
-        self.audit()
-            .await?
-            .record(started)
-            .await
-            .map_err(|error| audit_failed(&error))?;
+        let prepared = match self.write_run(&run, &request).await {
+            Ok(environment) => self.record(started).await.map(|()| environment),
+            Err(error) => Err(error),
+        };
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(error) => {
+                self.leave_view(&run);
+                // it may not be there yet
+                drop(fs::remove_dir_all(record::dir(&self.runs_dir(), &id)));
+                return Err(error);
+            }
+        };
 
         self.enter_run(&run, watched, Some(direct));
+        // the end of the outer run may have passed by before this one could be found
+        if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
+            self.end_run(&run);
+            return Err(WireError::new(
+                ErrorCode::RefusedInsideRun,
+                "the run around this one ended",
+            ));
+        }
         let granted = self.granted(&run);
         Ok(response::RunStarted {
             run: id,
@@ -429,15 +481,11 @@ impl Broker {
         if let Err(error) = fs::remove_dir_all(record::dir(&self.runs_dir(), id)) {
             tracing::warn!(run = %id, ?error, "the run's folder stays behind");
         }
-        if let Some(audit) = self.audit.get() {
-            let mut ended = Record::new(audit::Event::RunEnd);
-            ended.run = Some(id.clone());
-            ended.pid = Some(run.view.pid);
-            ended.program = Some(run.view.program.clone());
-            if let Err(error) = audit.try_record(ended) {
-                tracing::warn!(run = %id, ?error, "the end of the run is not in the audit log");
-            }
-        }
+        let mut ended = Record::new(audit::Event::RunEnd);
+        ended.run = Some(id.clone());
+        ended.pid = Some(run.view.pid);
+        ended.program = Some(run.view.program.clone());
+        self.note(ended);
         tracing::info!(run = %id, "run ended");
         self.tell(Event::RunEnded { run: id.clone() });
         for inner in self.runs.all() {
@@ -528,15 +576,15 @@ impl Broker {
                     .flat_map(|rule| rule.hosts.clone())
             })
             .collect();
-        names.sort_by_key(ToString::to_string);
+        names.sort_by_cached_key(ToString::to_string);
         names.dedup();
         names
     }
 
     /// Writes the run's folder and says what its process must be started with.
     async fn write_run(
-        &self,
-        run: &Run,
+        self: &Arc<Self>,
+        run: &Arc<Run>,
         request: &RunStart,
     ) -> Result<environment::Environment, WireError> {
         let dir = record::dir(&self.runs_dir(), &run.view.id);
@@ -564,24 +612,39 @@ impl Broker {
             let record = run.record();
             (record.proxy_port, record.direct_port)
         };
-        let system_roots = &self.upstream().await?.system;
         let placeholders = self.placeholders(run);
-        let inputs = Inputs {
-            parent: &parent,
-            run: &run.view.id,
-            token: &token,
-            proxy_port,
-            direct_port,
-            ca_pem: run.view.ca.certificate_pem(),
-            system_roots,
-            run_dir: &dir,
-            shared_dir: &shared,
-            placeholders: &placeholders,
-            granted_hosts: &granted_hosts,
-        };
-        // reads the caller's trust files and writes ours: some of it may wait for a disk
-        tokio::task::block_in_place(|| environment::prepare(&inputs))
-            .map_err(|error| storage("prepare the run's environment", &error))
+        self.upstream().await?;
+        let (broker, run) = (Arc::clone(self), Arc::clone(run));
+        // it reads files that the caller names: they may be on a file system that hangs
+        let preparing = tokio::task::spawn_blocking(move || {
+            let system_roots = &broker.upstream.get()?.system;
+            Some(environment::prepare(&Inputs {
+                parent: &parent,
+                run: &run.view.id,
+                token: &token,
+                proxy_port,
+                direct_port,
+                ca_pem: run.view.ca.certificate_pem(),
+                system_roots,
+                run_dir: &dir,
+                shared_dir: &shared,
+                placeholders: &placeholders,
+                granted_hosts: &granted_hosts,
+            }))
+        });
+        match tokio::time::timeout(PREPARE_MAX, preparing).await {
+            Ok(Ok(Some(prepared))) => {
+                prepared.map_err(|error| storage("prepare the run's environment", &error))
+            }
+            Ok(_) => Err(WireError::new(
+                ErrorCode::Internal,
+                "cannot prepare the run's environment",
+            )),
+            Err(elapsed) => Err(storage(
+                "read the trust files that your environment names",
+                &elapsed,
+            )),
+        }
     }
 
     /// The variables of granted providers, with what programs see in them.

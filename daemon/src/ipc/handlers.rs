@@ -19,6 +19,7 @@ pub async fn handle(
     replies: &Replies,
 ) -> Result<Response, WireError> {
     let broker = &caller.broker;
+    let by = caller.peer.pid;
     // a look at the files costs a few microseconds and makes `inspect > file`, `list` do the right thing
     broker.reload_changed().await;
     match request {
@@ -36,63 +37,60 @@ pub async fn handle(
             provider,
             connection,
         } => broker
-            .reveal(&provider, connection)
+            .reveal(&provider, connection, by)
             .await
             .map(Response::Revealed),
         Request::Inspect { provider } => Ok(Response::Definition {
             json: broker.definition(&provider)?.definition.to_json(),
         }),
         Request::Login(login) => broker
-            .begin_login(login, caller.peer.pid)
+            .begin_login(login, by)
             .await
             .map(Response::LoginStarted),
         Request::LoginSubmit { login, secret } => broker
             .submit_login(&login, secret)
             .await
             .map(Response::LoggedIn),
-        Request::LoginWait { login } => login::wait(broker, login, caller.peer.pid, replies).await,
+        Request::LoginWait { login } => login::wait(broker, login, by, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
         Request::Logout {
             provider,
             connection,
         } => broker
-            .log_out(&provider, connection)
+            .log_out(&provider, connection, by)
             .await
             .map(Response::Forgotten),
         Request::Revoke {
             provider,
             connection,
         } => broker
-            .revoke(&provider, connection)
+            .revoke(&provider, connection, by)
             .await
             .map(Response::Forgotten),
-        Request::Remove { provider } => broker.remove(&provider).await.map(Response::Forgotten),
+        Request::Remove { provider } => broker.remove(&provider, by).await.map(Response::Forgotten),
         Request::SetDefault {
             provider,
             connection,
         } => broker
-            .set_default(&provider, &connection)
+            .set_default(&provider, &connection, by)
             .await
             .map(|()| Response::Done),
         Request::Register { text, file, force } => broker
-            .register(&text, &file, force)
+            .register(&text, &file, force, by)
             .await
             .map(Response::Registered),
         Request::Export {
             provider,
             connection,
         } => broker
-            .export(provider, connection)
+            .export(provider, connection, by)
             .await
             .map(Response::Exported),
         Request::RunStart(start) => {
             let process = caller.peer.process.try_clone().map_err(|error| {
                 crate::errors::storage("take hold of the process that asks", &error)
             })?;
-            let asker = broker::Asker {
-                pid: caller.peer.pid,
-                process,
-            };
+            let asker = broker::Asker { pid: by, process };
             broker
                 .start_run(asker, start)
                 .await
@@ -105,7 +103,9 @@ pub async fn handle(
         Request::LogVerify => log::verify(broker).await.map(Response::LogVerified),
         Request::Subscribe => subscribe::all(broker, replies).await,
         Request::Doctor => Ok(Response::Doctor(doctor::checks(broker).await)),
-        Request::Unlock { passphrase } => broker.unlock(passphrase).await.map(|()| Response::Done),
+        Request::Unlock { passphrase } => {
+            broker.unlock(passphrase, by).await.map(|()| Response::Done)
+        }
         Request::Shutdown => {
             broker.shutdown.cancel();
             Ok(Response::Done)

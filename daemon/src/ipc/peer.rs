@@ -46,4 +46,9 @@ impl Peer {
             process,
         })
     }
+
+    /// Whether the process that connected still lives. Its socket may have been inherited.
+    pub fn is_alive(&self) -> bool {
+        pidfd::is_alive(self.process.as_fd())
+    }
 }

@@ -46,6 +46,22 @@ pub fn allowed_inside_run(request: &Request) -> bool {
     }
 }
 
+/// Whether a request changes what is stored or which runs live, in several steps that belong
+/// together.
+pub fn is_change(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::LoginSubmit { .. }
+            | Request::Logout { .. }
+            | Request::Register { .. }
+            | Request::Remove { .. }
+            | Request::Revoke { .. }
+            | Request::RunStart(_)
+            | Request::SetDefault { .. }
+            | Request::Unlock { .. }
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use authsome_proto::request::Login;

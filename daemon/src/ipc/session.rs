@@ -5,7 +5,7 @@
 //! 3. Frames are read one by one. Each request runs in a task of its own, so a slow one holds up
 //!    nobody; each ends in exactly one answer. Ids are single use.
 //! 4. Anything that breaks the rules closes the connection; requests in flight are cancelled with
-//!    it.
+//!    it, except changes, which are carried through.
 //!
 //! Invariants: at most [`IN_FLIGHT_MAX`] requests at once, more are answered with an error; answers queue in a bounded channel, so
 //! a client that does not read stops being served instead of costing memory.
@@ -210,6 +210,18 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
             "a program inside a run may not do this",
         )
         .hint("run the command outside of `authsome run`"))
+    } else if rights::is_change(&request) {
+        // in a task of its own: a client that leaves halfway must not leave vault, records and runs
+        // apart
+        let (caller, replies) = (Arc::clone(&caller), replies.clone());
+        let change =
+            tokio::spawn(async move { handlers::handle(&caller, request, &replies).await });
+        change.await.unwrap_or_else(|_| {
+            Err(WireError::new(
+                ErrorCode::Internal,
+                "the daemon failed halfway",
+            ))
+        })
     } else {
         handlers::handle(&caller, request, &replies).await
     };
@@ -227,7 +239,11 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
 
 impl Caller {
     fn inside_run(&self) -> bool {
-        !matches!(self.broker.inside(self.peer.pid), Inside::No)
+        // looked at before and after: while it lives, its pid is its own and its parents are known.
+        // Of a process that is gone nothing can be told: whoever has its socket now may be in a run
+        !self.peer.is_alive()
+            || !matches!(self.broker.inside(self.peer.pid), Inside::No)
+            || !self.peer.is_alive()
     }
 }
 

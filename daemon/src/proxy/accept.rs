@@ -15,7 +15,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -127,11 +127,10 @@ impl Door {
             drain: shutdown,
             cut: CancellationToken::new(),
         };
-        let places = Arc::new(Semaphore::new(places()));
         loop {
             let accepted = tokio::select! {
                 () = stop.drain.cancelled() => break,
-                accepted = accept(&listener, &places) => accepted,
+                accepted = accept(&listener) => accepted,
             };
             let Ok((stream, peer, place)) = accepted.inspect_err(|error| {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -377,15 +376,18 @@ async fn lower(child: OnUpgrade) -> Option<Rewound<TcpStream>> {
     Some(Rewound::new(parts.read_buf, parts.io.into_inner()))
 }
 
+/// Places for connections on all ports together: descriptors are the process', not a port's.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(places())));
+
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
+    // the connection first: a port where nobody calls must not hold a place
+    let (stream, peer) = listener.accept().await?;
+    let place = Arc::clone(&PLACES)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
 }
 

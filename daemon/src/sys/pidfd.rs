@@ -8,7 +8,7 @@
 //! Not here: waiting for the end of a process, which is `runs/watch.rs`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
@@ -22,6 +22,9 @@ const SO_PEERPIDFD: libc::c_int = 77;
 /// How far up a chain of parents is followed. Real trees are far shallower; a longer one would
 /// let a peer keep us reading `/proc`.
 const ANCESTORS_MAX: usize = 128;
+
+/// Room for the usual file under `/proc/PID`; a larger one takes another step.
+const PROC_LEN: usize = 8 * 1024;
 
 /// A process across our own restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +112,14 @@ pub fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
 }
 
+/// Whether the process of `pidfd` has not ended: a pidfd is readable from its end on. If the kernel
+/// does not say, it counts as ended.
+pub fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut polled = [PollFd::new(pidfd, PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO) == Ok(0)
+}
+
 /// The pids from the parent of `pid` up, nearest first, `pid` itself before them.
 pub fn lineage(pid: u32) -> Vec<u32> {
     let mut line = vec![pid];
@@ -126,11 +137,17 @@ pub fn lineage(pid: u32) -> Vec<u32> {
 /// The value of `name` in the environment that the process `pid` was started with. `None` also
 /// where that cannot be read (a process of another user, or one that is gone).
 pub fn variable(pid: u32, name: &str) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = read_proc(pid, "environ").ok()?;
     environment.split(|byte| *byte == 0).find_map(|entry| {
         let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         String::from_utf8(value.to_vec()).ok()
     })
+}
+
+/// The name of the program that the process `pid` runs (at most 15 bytes, proc(5)).
+pub fn program(pid: u32) -> Option<String> {
+    let name = read_proc(pid, "comm").ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
 /// What we read of `/proc/PID/stat`.
@@ -140,8 +157,17 @@ struct Stat {
 }
 
 fn stat(pid: u32) -> io::Result<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let text = read_proc(pid, "stat")?;
+    parse_stat(&String::from_utf8_lossy(&text)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Such files say that they are empty, so the standard library reads them in many small steps;
+/// this runs for every ancestor of every process that asks for a run.
+fn read_proc(pid: u32, name: &str) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(format!("/proc/{pid}/{name}"))?;
+    let mut bytes = Vec::with_capacity(PROC_LEN);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// proc(5): the second field is the command in parentheses and may itself hold spaces and
@@ -156,6 +182,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     #[test]
@@ -187,8 +215,11 @@ mod tests {
             ..identity.clone()
         };
         assert!(rebooted.open().unwrap().is_none());
+        let pidfd = open(child.id()).unwrap();
+        assert!(is_alive(pidfd.as_fd()));
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(!is_alive(pidfd.as_fd()));
         assert!(identity.open().unwrap().is_none());
     }
 
