@@ -94,7 +94,9 @@ fn without_browser_and_terminal_the_ways_out_are_named() {
     let seen = home.run("login intercom");
     assert_eq!(seen.code, Some(1));
     assert!(seen.err.contains("--no-wait"), "{}", seen.err);
-    assert!(home.asked().is_empty());
+    // the provider was looked up, so that a misspelt one is named first; no login was begun
+    let begun = |request: &Request| matches!(request, Request::Login(_));
+    assert!(!home.asked().iter().any(begun), "{:?}", home.asked());
 }
 
 #[test]
