@@ -16,12 +16,14 @@
 
 mod credentials;
 mod forget;
+mod inside;
 mod login;
 mod lookup;
 mod reload;
 mod resume;
 mod routes;
 mod run;
+mod start;
 mod upstream;
 
 use std::sync::{Arc, Mutex};
@@ -41,8 +43,10 @@ use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
 
+pub use inside::Inside;
 pub use login::LoginState;
-pub use run::{Asker, Inside, Run};
+pub use run::Run;
+pub use start::Asker;
 
 /// How many events a slow listener may lag behind before it misses some.
 const EVENTS_MAX: usize = 1024;
@@ -222,4 +226,32 @@ pub fn now() -> String {
 /// A point in time as it is stored and sent.
 pub fn time(at: std::time::SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |t| t.to_string())
+}
+
+/// 96 random bits as letters and digits: it is the user part of a URL and a folder's name.
+fn random_id<T: std::str::FromStr>() -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 20];
+    #[expect(
+        clippy::expect_used,
+        reason = "without random bytes nothing here is safe"
+    )]
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+    let text: String = bytes
+        .iter()
+        .filter_map(|byte| {
+            ALPHABET
+                .get(usize::from(byte % 32))
+                .copied()
+                .map(char::from)
+        })
+        .collect();
+    #[expect(
+        clippy::expect_used,
+        reason = "the alphabet holds only characters that names allow"
+    )]
+    text.parse().expect("letters and digits are a name")
 }

@@ -5,7 +5,7 @@
 //! a restart of the daemon, `watch` waits for its process, `environment` makes what its process
 //! sees, `port` finds the ports it is told.
 //!
-//! Not here: starting and resuming, which need vault and catalogue: `broker/runs.rs`.
+//! Not here: starting and resuming, which need vault and catalogue: `broker/start.rs`, `resume.rs`.
 
 pub mod environment;
 pub mod port;

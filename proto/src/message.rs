@@ -23,7 +23,8 @@ pub enum ClientFrame {
         /// What is asked.
         request: Request,
     },
-    /// Gives up a request in flight. It is still answered, with `cancelled` if it was in time.
+    /// Gives up a request in flight: one that waits or subscribes is then answered at once, any
+    /// other goes on to its own answer.
     Cancel {
         /// The request's id.
         id: u32,

@@ -20,8 +20,7 @@ use authsome_proto::{ConnectionName, ErrorCode, Event, LoginId, LoginStage, Secr
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::run::random_id;
-use super::{Broker, now};
+use super::{Broker, now, random_id};
 use crate::audit::{self, Record};
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};

@@ -1,0 +1,309 @@
+//! Starting a run.
+//!
+//! 1. The peer's process is taken hold of by pidfd before anything else.
+//! 2. If it belongs to a living run, the new run is narrowed to that one.
+//! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
+//! 4. The run is entered for the proxy, its process is watched, and the client gets the
+//!    environment to exec with.
+//!
+//! Not here: what a run is while it lives, and its end (`run`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use authsome_proto::request::RunStart;
+use authsome_proto::{ErrorCode, WireError, response};
+
+use super::run::Run;
+use super::{Broker, Inside, now, random_id};
+use crate::audit::{self, Record};
+use crate::errors::{Explain, storage};
+use crate::files;
+use crate::keys;
+use crate::proxy::RunCa;
+use crate::routing::HostPattern;
+use crate::runs::environment::{self, Inputs};
+use crate::runs::record::RunRecord;
+use crate::runs::spec::{Asked, RunSpec};
+use crate::runs::watch::Watched;
+use crate::runs::{port, record};
+use crate::sys::pidfd::Identity;
+
+/// How long the files of a run may take. They are small; a file system that hangs must not hold up
+/// every other change.
+const PREPARE_MAX: Duration = Duration::from_secs(10);
+
+/// What the control socket knows of the process that asks.
+#[derive(Debug)]
+pub struct Asker {
+    /// Its pid.
+    pub pid: u32,
+    /// A handle on it.
+    pub process: OwnedFd,
+}
+
+impl Broker {
+    /// Starts a run for the process that asks.
+    pub async fn start_run(
+        self: &Arc<Self>,
+        asker: Asker,
+        request: RunStart,
+    ) -> Result<response::RunStarted, WireError> {
+        let _changing = self.changing.lock().await;
+        let outer = match self.inside(asker.pid) {
+            Inside::No => None,
+            Inside::Living(run) => Some(run),
+            Inside::Over => {
+                return Err(WireError::new(
+                    ErrorCode::RefusedInsideRun,
+                    "this process was left behind by a run that is over",
+                )
+                .hint("start the command from outside of that run"));
+            }
+        };
+        let spec = self.spec_of(&request, outer.as_deref())?;
+        let process = Identity::of(asker.pid)
+            .map_err(|error| storage("tell which process asks for the run", &error))?;
+        let watched = Watched::new(asker.process)
+            .map_err(|error| storage("watch the process that asks for the run", &error))?;
+        let secret = self
+            .vault
+            .install_secret()
+            .await
+            .map_err(|error| error.explain("open the vault"))?;
+        self.check_credentials(&spec).await?;
+        let port = self.proxy().await?;
+
+        let id = random_id();
+        let names = self.names_for(&spec);
+        let ca = RunCa::derive((*secret).as_ref(), &id, &names, SystemTime::now())
+            .map_err(|error| storage("make the run's certificate authority", &error))?;
+        let direct =
+            port::bind_free().map_err(|error| storage("find a free port for the run", &error))?;
+        let direct_port = direct.local_addr().map(|address| address.port()).ok();
+        let record = RunRecord {
+            v: RunRecord::VERSION,
+            id: id.clone(),
+            outer: outer.as_ref().map(|run| run.view.id.clone()),
+            process,
+            program: request.program.clone(),
+            started_at: now(),
+            spec,
+            names: names.iter().map(ToString::to_string).collect(),
+            had: BTreeSet::new(),
+            proxy_port: port,
+            direct_port,
+        };
+        let run = self.new_run(
+            record,
+            names,
+            ca,
+            keys::run_token(&secret, &id),
+            self.upstream().await?,
+        );
+        self.refresh_run(&run).await;
+        let mut started = Record::new(audit::Event::RunStart);
+        started.run = Some(id.clone());
+        started.pid = Some(asker.pid);
+        started.program = Some(run.view.program.clone());
+        let prepared = match self.write_run(&run, &request).await {
+            Ok(environment) => self.record(started).await.map(|()| environment),
+            Err(error) => Err(error),
+        };
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(error) => {
+                self.leave_view(&run);
+                // it may not be there yet
+                drop(fs::remove_dir_all(record::dir(&self.runs_dir(), &id)));
+                return Err(error);
+            }
+        };
+
+        self.enter_run(&run, watched, Some(direct));
+        // the end of the outer run may have passed by before this one could be found
+        if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
+            self.end_run(&run);
+            return Err(WireError::new(
+                ErrorCode::RefusedInsideRun,
+                "the run around this one ended",
+            ));
+        }
+        let granted = self.granted(&run);
+        Ok(response::RunStarted {
+            run: id,
+            set: environment.set,
+            remove: environment.remove,
+            warnings: environment.warnings,
+            granted,
+        })
+    }
+
+    fn spec_of(&self, request: &RunStart, outer: Option<&Run>) -> Result<RunSpec, WireError> {
+        for provider in request
+            .only
+            .iter()
+            .chain(request.connections.iter().map(|(p, _)| p))
+        {
+            self.definition(provider)?;
+        }
+        for (provider, connection) in &request.connections {
+            if self.connections.find(provider, connection).is_none() {
+                return Err(self.unknown_connection(provider, connection));
+            }
+        }
+        let asked = Asked {
+            replaced: request.connections.iter().cloned().collect(),
+            only: (!request.only.is_empty()).then(|| request.only.iter().cloned().collect()),
+            unmatched: request.unmatched,
+        };
+        if let Some(only) = &asked.only
+            && let Some(provider) = asked.replaced.keys().find(|name| !only.contains(name))
+        {
+            return Err(WireError::new(
+                ErrorCode::BadRequest,
+                format!("`--connection {provider}=…` names a provider that `--only` leaves out"),
+            ));
+        }
+        match outer {
+            None => Ok(RunSpec {
+                replaced: asked.replaced,
+                only: asked.only,
+                unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
+            }),
+            Some(run) => {
+                let outer_spec = run.record().spec.clone();
+                outer_spec
+                    .narrow(asked, |provider| self.connections.default_of(provider))
+                    .map_err(|error| {
+                        WireError::new(
+                            ErrorCode::RefusedInsideRun,
+                            "a run inside a run can only narrow",
+                        )
+                        .because(&error)
+                        .hint("start it from outside of the run")
+                    })
+            }
+        }
+    }
+
+    /// A run whose credentials cannot be had now must fail before its command starts.
+    async fn check_credentials(&self, spec: &RunSpec) -> Result<(), WireError> {
+        for record in self.connections.list() {
+            let default = self.connections.default_of(&record.provider);
+            if spec.connection(&record.provider, default.as_ref()).as_ref()
+                == Some(&record.connection)
+            {
+                self.credentials
+                    .load(&self.vault, &record.provider, &record.connection)
+                    .await
+                    .map_err(|e| {
+                        e.explain(&format!("read `{}` from the vault", record.provider))
+                    })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All host patterns that a run may ever need: those of every definition there is.
+    fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
+        let catalogue = self.catalogue.load();
+        let mut names: Vec<HostPattern> = catalogue
+            .entries()
+            .filter(|entry| entry.definition.is_ready() && spec.allows(&entry.definition.name))
+            .flat_map(|entry| {
+                entry
+                    .definition
+                    .routes
+                    .iter()
+                    .flat_map(|rule| rule.hosts.clone())
+            })
+            .collect();
+        names.sort_by_cached_key(ToString::to_string);
+        names.dedup();
+        names
+    }
+
+    /// Writes the run's folder and says what its process must be started with.
+    async fn write_run(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        request: &RunStart,
+    ) -> Result<environment::Environment, WireError> {
+        let dir = record::dir(&self.runs_dir(), &run.view.id);
+        let shared = self.places.runtime.join("shared");
+        for folder in [&self.runs_dir(), &shared, &dir] {
+            files::create_private_dir(folder)
+                .map_err(|error| storage("make the run's folder", &error))?;
+        }
+        run.record()
+            .save(&self.runs_dir())
+            .map_err(|error| storage("write the run's record", &error))?;
+        let ca_file = dir.join("authority.pem");
+        files::write_whole(&ca_file, run.view.ca.certificate_pem().as_bytes())
+            .map_err(|error| storage("write the run's certificate", &error))?;
+        let parent: BTreeMap<String, String> = request.environment.iter().cloned().collect();
+        let token = String::from_utf8_lossy(run.view.token.as_ref()).into_owned();
+        let granted_hosts: Vec<HostPattern> = run
+            .view
+            .table
+            .load()
+            .routes()
+            .flat_map(|route| route.hosts.clone())
+            .collect();
+        let (proxy_port, direct_port) = {
+            let record = run.record();
+            (record.proxy_port, record.direct_port)
+        };
+        let placeholders = self.placeholders(run);
+        self.upstream().await?;
+        let (broker, run) = (Arc::clone(self), Arc::clone(run));
+        // it reads files that the caller names: they may be on a file system that hangs
+        let preparing = tokio::task::spawn_blocking(move || {
+            let system_roots = &broker.upstream.get()?.system;
+            Some(environment::prepare(&Inputs {
+                parent: &parent,
+                run: &run.view.id,
+                token: &token,
+                proxy_port,
+                direct_port,
+                ca_pem: run.view.ca.certificate_pem(),
+                system_roots,
+                run_dir: &dir,
+                shared_dir: &shared,
+                placeholders: &placeholders,
+                granted_hosts: &granted_hosts,
+            }))
+        });
+        match tokio::time::timeout(PREPARE_MAX, preparing).await {
+            Ok(Ok(Some(prepared))) => {
+                prepared.map_err(|error| storage("prepare the run's environment", &error))
+            }
+            Ok(_) => Err(WireError::new(
+                ErrorCode::Internal,
+                "cannot prepare the run's environment",
+            )),
+            Err(elapsed) => Err(storage(
+                "read the trust files that your environment names",
+                &elapsed,
+            )),
+        }
+    }
+
+    /// The variables of granted providers, with what programs see in them.
+    fn placeholders(&self, run: &Run) -> Vec<(String, String)> {
+        let catalogue = self.catalogue.load();
+        catalogue
+            .entries()
+            .filter(|entry| entry.definition.is_ready())
+            .filter(|entry| {
+                self.granted_connection(run, &entry.definition.name)
+                    .is_some()
+            })
+            .flat_map(|entry| entry.definition.placeholders())
+            .collect()
+    }
+}
