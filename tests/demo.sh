@@ -111,8 +111,8 @@ tail -n 1 "$scratch/program"
 
 held=$(sed -n 's/^INTERCOM_API_KEY=//p' "$scratch/program")
 received=$(sed -n 's/^authorization: //p' "$scratch/server.log" | tail -n 1)
-printf '\n  %-22s %s\n' 'the key in the vault' "$key" 'the program held' "$held" \
-    'the server received' "${green}Authorization: $received${off}" | sed '/^$/d'
+printf '\n  %-22s %s\n  %-22s %s\n  %-22s %s\n' 'the key in the vault' "$key" \
+    'the program held' "$held" 'the server received' "${green}Authorization: $received${off}"
 
 [ "$held" = authsome-proxy-managed ] || fail 'the program held something else than the placeholder'
 [ "$received" = "Bearer $key" ] || fail 'the server did not receive the key'
@@ -120,7 +120,7 @@ grep -q '"type":"admin"' "$scratch/program" || fail 'the server did not answer a
 ! grep -q "$key" "$scratch/program" || fail 'the program saw the key'
 
 show authsome log
-authsome log -n 3
+authsome log -n 4
 
 show authsome logout intercom
 authsome logout intercom

@@ -3,6 +3,11 @@
 //! `golden/v1/NAME.bincode` and `.json` are never edited, only added to: a missing file is written
 //! when `AUTHSOME_WRITE_GOLDEN` is set, an existing one never. A message without a sample does not
 //! compile (the matches below have no wildcard) or fails the count.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "helpers of tests: what does not work here fails the test that called"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -98,8 +98,11 @@ class Peer:
     def load(self, mode, path, *words):
         command = [*self.prefix, self.world.load, mode, "--url", f"https://{HOST}{path}", *self.target, *words]
         before = cpu(self.pid()) if self.pid else 0
-        done = subprocess.run(command, env=self.world.env, capture_output=True, text=True,
-                              start_new_session=True, preexec_fn=lambda: weigh(os.getpid()))
+        try:
+            done = subprocess.run(command, env=self.world.env, capture_output=True, text=True, timeout=60,
+                                  start_new_session=True, preexec_fn=lambda: weigh(os.getpid()))
+        except subprocess.TimeoutExpired:
+            return {"count": 0, "errors": 1, "error": f"{mode}: no end", "cpu_us": 0}
         if done.returncode:
             return {"count": 0, "errors": 1, "error": done.stderr.strip(), "cpu_us": 0}
         result = json.loads(done.stdout)
@@ -265,6 +268,9 @@ def main():
     wishes = parser.parse_args()
     wanted = wishes.peers.split(",")
     world = World()
+    # the end by a signal is an end too: what was started is stopped
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         all_peers = peers(world, wanted)
         names = [name for name in wanted if name in all_peers]

@@ -270,21 +270,31 @@ impl Running {
     /// Waits until its standard output holds `text`.
     #[track_caller]
     pub fn wait_for_stdout(&self, text: &str) -> String {
-        wait_for(
-            &format!("{text:?} on the standard output of {}", self.line),
-            self.timeout,
-            || Some(self.stdout.text()).filter(|all| all.contains(text)),
-        )
+        self.wait_for_text("standard output", &self.stdout, text)
     }
 
     /// Waits until its standard error holds `text`.
     #[track_caller]
     pub fn wait_for_stderr(&self, text: &str) -> String {
-        wait_for(
-            &format!("{text:?} on the standard error of {}", self.line),
-            self.timeout,
-            || Some(self.stderr.text()).filter(|all| all.contains(text)),
-        )
+        self.wait_for_text("standard error", &self.stderr, text)
+    }
+
+    #[track_caller]
+    fn wait_for_text(&self, which: &str, stream: &Stream, text: &str) -> String {
+        let what = format!("{text:?} on the {which} of {}", self.line);
+        wait_for(&what, self.timeout, || {
+            // asked first: what came before the end is in the text by then
+            let ended = stream.ended();
+            let all = stream.text();
+            let found = all.contains(text);
+            assert!(
+                found || !ended,
+                "no {what}\n--- stdout\n{}--- stderr\n{}",
+                self.stdout.text(),
+                self.stderr.text()
+            );
+            found.then_some(all)
+        })
     }
 
     /// Waits for its end, at most for the invocation's timeout.

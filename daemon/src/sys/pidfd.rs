@@ -105,7 +105,7 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
     }
 }
 
-/// Lets the runtime watch a pidfd; it is readable once its process has ended (pidfd_open(2)).
+/// Lets the runtime watch a pidfd; it is readable once its process has ended (`pidfd_open(2)`).
 pub fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by the `AsyncFd` and closed only after that has been taken
     // off the runtime; `OwnedFd` always names the same open file.

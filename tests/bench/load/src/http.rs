@@ -31,7 +31,7 @@ pub async fn keep(target: &Target, clients: usize, length: Duration) -> Result<T
     for _ in 0..clients {
         let mut client = client(target).await?;
         for _ in 0..WARM_UP {
-            exchange(&mut client, target).await?;
+            timed(exchange(&mut client, target)).await?;
         }
         connections.push(client);
     }
