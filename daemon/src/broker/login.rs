@@ -173,8 +173,14 @@ impl Broker {
     pub async fn submit_login(&self, id: &LoginId, secret: Secret) -> Result<LoggedIn, WireError> {
         let session = self.logins.find(id)?;
         let result = self.store(&session, secret).await;
-        if result.is_ok() {
-            session.end(result.clone());
+        match &result {
+            Ok(_) => session.end(result.clone()),
+            Err(error) if !session.is_over() => {
+                session
+                    .state
+                    .send_replace(LoginState::Rejected(error.message.clone()));
+            }
+            Err(_) => {}
         }
         result
     }
