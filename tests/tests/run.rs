@@ -463,6 +463,25 @@ fn a_run_within_a_run_can_only_narrow() {
     assert_eq!(answer.unwrap_err().status, 403, "`deny` cannot be undone");
 }
 
+/// L3: a run is left neither by a mark that names another one nor by nesting in one process.
+#[test]
+fn no_trick_with_marks_widens_a_run() {
+    let (_stand_in, home) = world();
+    let wide = LiveRun::start(&home, &[]);
+    let more = "authsome run --only intercom -- true";
+    home.authsome(["run", "--only", "resend", "--", "sh", "-c"])
+        .arg(format!("AUTHSOME_RUN={} {more}", wide.id()))
+        .output()
+        .exited(125);
+    // run ids are random, and so would be the one that is taken: several times
+    for _ in 0..6 {
+        home.authsome(["run", "--", "authsome", "run", "--only", "resend", "--"])
+            .args(more.split(' '))
+            .output()
+            .exited(125);
+    }
+}
+
 /// L3.
 #[test]
 fn privileged_calls_from_inside_a_run_are_refused() {

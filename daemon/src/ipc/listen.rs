@@ -15,11 +15,15 @@ use tokio_util::task::TaskTracker;
 
 use super::peer::Peer;
 use super::session;
-use crate::broker::Broker;
+use crate::broker::{Broker, Inside};
 
 /// How many clients may be connected at once. More would be one program gone wrong; every one of
 /// them costs a descriptor that the proxy needs too.
 const CLIENTS_MAX: usize = 256;
+
+/// Further places for callers outside of runs: a run that takes all others must not keep its user
+/// from ending it.
+const CLIENTS_RESERVED: usize = 32;
 
 /// How long to wait after accepting failed (out of descriptors, mostly), so that the loop does not
 /// spin while the cause lasts.
@@ -43,6 +47,7 @@ pub fn bind(path: &Path) -> io::Result<OwnedFd> {
 pub async fn accept(socket: OwnedFd, broker: Arc<Broker>, sessions: TaskTracker) -> io::Result<()> {
     let listener = Listener::try_from(socket).map_err(io::Error::other)?;
     let room = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let reserved = Arc::new(Semaphore::new(CLIENTS_RESERVED));
     loop {
         let stream = tokio::select! {
             stream = listener.accept() => stream,
@@ -63,7 +68,14 @@ pub async fn accept(socket: OwnedFd, broker: Arc<Broker>, sessions: TaskTracker)
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+        let place =
+            Arc::clone(&room)
+                .try_acquire_owned()
+                .or_else(|full| match broker.inside(peer.pid) {
+                    Inside::No => Arc::clone(&reserved).try_acquire_owned(),
+                    Inside::Living(_) | Inside::Over => Err(full),
+                });
+        let Ok(place) = place else {
             tracing::warn!(
                 peer.pid = peer.pid,
                 limit = CLIENTS_MAX,

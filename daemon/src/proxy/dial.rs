@@ -96,6 +96,12 @@ pub(super) async fn dial(
         let Some(proxy) = &settings.proxy else {
             return reach(settings, host, port).await;
         };
+        // a name is the upstream proxy's to resolve, an address is known here
+        if let Some(ip) = literal(host) {
+            let address = SocketAddr::new(ip, port);
+            address::check(address, &settings.own)
+                .map_err(|source| DialError::Address { address, source })?;
+        }
         let mut stream = reach(settings, &proxy.host, proxy.port).await?;
         if purpose == Purpose::Stream {
             open_tunnel(&mut stream, settings, proxy, host, port).await?;
@@ -138,11 +144,7 @@ async fn resolve(
     if let Some(address) = settings.resolved(host, port) {
         return Ok(vec![address]);
     }
-    let literal = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    if let Ok(ip) = literal.parse::<IpAddr>() {
+    if let Some(ip) = literal(host) {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let found = tokio::net::lookup_host((host, port))
@@ -152,6 +154,13 @@ async fn resolve(
             source,
         })?;
     Ok(alternate(found))
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 /// Alternates the families, beginning with the one the resolver put first.

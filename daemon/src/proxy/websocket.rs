@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
@@ -63,6 +64,12 @@ impl Opening {
     /// Sets what the upgrade at the upstream needs, after the hop's headers are gone.
     pub(super) fn prepare(&self, parts: &mut Parts) -> Result<(), RefuseCode> {
         let headers = &mut parts.headers;
+        // an opening has no body: what it announced would be taken out of what follows (H3)
+        let has_body = headers.contains_key(TRANSFER_ENCODING)
+            || headers.get(CONTENT_LENGTH).is_some_and(|len| len != "0");
+        if has_body {
+            return Err(RefuseCode::UpgradeRefused);
+        }
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         if self.extended {

@@ -1,5 +1,6 @@
 //! The audit log: its last lines, following it, checking its chain.
 
+use authsome_proto::frame::FRAME_MAX;
 use authsome_proto::request::LogQuery;
 use authsome_proto::response::LogVerified;
 use authsome_proto::{ErrorCode, Event, Response, WireError};
@@ -15,8 +16,27 @@ const LINES_MAX: u32 = 2_000;
 
 pub(super) fn lines(broker: &Broker, query: &LogQuery) -> Result<Vec<String>, WireError> {
     let count = usize::try_from(query.lines.min(LINES_MAX)).unwrap_or(0);
-    audit::tail(&broker.places.home.join("audit"), count, &filter(query))
-        .map_err(|error| storage("read the audit log", &error))
+    let lines = audit::tail(&broker.places.home.join("audit"), count, &filter(query))
+        .map_err(|error| storage("read the audit log", &error))?;
+    Ok(newest_that_fit(lines, FRAME_MAX - 1024))
+}
+
+/// The last lines that fit an answer of `room` bytes in either encoding: a child chooses how long
+/// its paths are, and must not make the log unreadable.
+fn newest_that_fit(mut lines: Vec<String>, mut room: usize) -> Vec<String> {
+    let fitting = lines
+        .iter()
+        .rev()
+        .take_while(|line| {
+            let escaped = line.bytes().filter(|b| matches!(b, b'"' | b'\\')).count();
+            // quotes and comma, or a length
+            let left = room.checked_sub(line.len() + escaped + 5);
+            room = left.unwrap_or(0);
+            left.is_some()
+        })
+        .count();
+    lines.drain(..lines.len() - fitting);
+    lines
 }
 
 pub(super) async fn follow(
@@ -102,5 +122,22 @@ fn filter(query: &LogQuery) -> Filter {
         provider: query.provider.clone(),
         run: query.run.clone(),
         event: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest_that_fit;
+
+    #[test]
+    fn of_too_many_lines_the_newest_are_kept() {
+        let lines: Vec<String> = ["old \"\"", "new \"\"", "newest"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(newest_that_fit(lines.clone(), 1000), lines);
+        // 6 + 2 + 5 and 6 + 5 bytes
+        assert_eq!(newest_that_fit(lines.clone(), 24), lines[1..]);
+        assert_eq!(newest_that_fit(lines.clone(), 23), lines[2..]);
+        assert!(newest_that_fit(lines, 10).is_empty());
     }
 }
