@@ -85,6 +85,8 @@ pub struct Broker {
     pages: ArcSwap<Pages>,
     watched: Mutex<reload::Watched>,
     changing: tokio::sync::Mutex<()>,
+    /// Told when a run's routes lack what the vault could not give.
+    incomplete: tokio::sync::Notify,
 }
 
 impl Broker {
@@ -122,6 +124,7 @@ impl Broker {
             pages: ArcSwap::from_pointee(pages),
             watched,
             changing: tokio::sync::Mutex::new(()),
+            incomplete: tokio::sync::Notify::new(),
         })
     }
 

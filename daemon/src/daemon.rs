@@ -176,6 +176,8 @@ async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError
         tracing::warn!("{warning}");
     }
     broker.watch_files();
+    let refreshing = Arc::clone(&broker);
+    tokio::spawn(async move { refreshing.keep_refreshing().await });
     let sessions = TaskTracker::new();
     let accepting = tokio::spawn(listen::accept(
         socket,

@@ -52,10 +52,10 @@ pub(super) enum Lookup {
 }
 
 impl Credentials {
-    /// The credential, from memory or the vault.
+    /// The credential, from memory or the vault; without a vault, from memory alone.
     pub(super) async fn load(
         &self,
-        vault: &Vault,
+        vault: Option<&Vault>,
         provider: &ProviderName,
         connection: &ConnectionName,
     ) -> Result<Option<Arc<Loaded>>, VaultError> {
@@ -67,6 +67,7 @@ impl Credentials {
             provider: key.0.clone(),
             connection: key.1.clone(),
         };
+        let vault = vault.ok_or(VaultError::TimedOut)?;
         let Some(item) = vault.get(&item).await? else {
             return Ok(None);
         };

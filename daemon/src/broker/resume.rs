@@ -195,34 +195,10 @@ impl Broker {
             let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
             let run = self.new_run(record, names, ca, token, upstream);
-            let complete = self.refresh_run(&run).await;
+            self.refresh_run(&run).await;
             self.enter_run(&run, process, direct);
-            if !complete {
-                self.refresh_later();
-            }
         }
         Ok(())
-    }
-
-    /// Looks credentials up again until the vault has given them all.
-    pub(super) fn refresh_later(self: &Arc<Self>) {
-        let broker = Arc::clone(self);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = broker.shutdown.cancelled() => return,
-                }
-                let _changing = broker.changing.lock().await;
-                let mut complete = true;
-                for run in broker.runs.all() {
-                    complete &= broker.refresh_run(&run).await;
-                }
-                if complete {
-                    return;
-                }
-            }
-        });
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authsome_proto::{ConnectionName, ProviderName};
 
@@ -15,6 +16,12 @@ use super::upstream::Settings;
 use crate::providers::{Definition, RouteRule, hosts_gained};
 use crate::proxy::RouteCredential;
 use crate::routing::{HostPattern, Route, RouteTable};
+use crate::vault::VaultError;
+
+/// How long to wait before credentials that the vault did not give are looked for again. Shorter
+/// would only ask a locked keyring more often; longer would keep a living run waiting after it was
+/// unlocked.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Looked-up credentials of one rebuild.
 type Found = HashMap<(ProviderName, ConnectionName), Lookup>;
@@ -27,28 +34,49 @@ impl Broker {
         }
     }
 
-    /// Publishes one run's routes anew. Says whether all its credentials could be looked up.
-    pub(super) async fn refresh_run(&self, run: &Run) -> bool {
+    /// Looks again, for as long as the daemon lives, for credentials that the vault could not give
+    /// when routes were published.
+    pub async fn keep_refreshing(&self) {
+        loop {
+            tokio::select! {
+                () = self.incomplete.notified() => {}
+                () = self.shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+            let _changing = self.changing.lock().await;
+            self.refresh_runs().await;
+        }
+    }
+
+    /// Publishes one run's routes anew. What the vault could not give is looked for again later.
+    pub(super) async fn refresh_run(&self, run: &Run) {
         let found = self.look_up(run).await;
-        let complete = !found
+        if found
             .values()
-            .any(|found| matches!(found, Lookup::Unavailable));
+            .any(|found| matches!(found, Lookup::Unavailable))
+        {
+            self.incomplete.notify_one();
+        }
         match self.upstream().await {
             Ok(upstream) => {
                 let table = RouteTable::build(self.routes_of(run, &found, upstream));
                 run.view.table.store(Arc::new(table));
-                complete
             }
             Err(error) => {
                 // the settings were right when the run began; its routes stay as they are
                 tracing::warn!(run = %run.view.id, error = %error.message, "routes not renewed");
-                false
+                self.incomplete.notify_one();
             }
         }
     }
 
     async fn look_up(&self, run: &Run) -> Found {
         let mut found = Found::new();
+        // a keyring that hangs is asked once, not once for every connection, while changes wait
+        let mut hangs = false;
         let catalogue = self.catalogue.load_full();
         for entry in catalogue
             .entries()
@@ -58,14 +86,12 @@ impl Broker {
             let Some(connection) = self.granted_connection(run, provider) else {
                 continue;
             };
-            let lookup = match self
-                .credentials
-                .load(&self.vault, provider, &connection)
-                .await
-            {
+            let vault = (!hangs).then_some(&self.vault);
+            let lookup = match self.credentials.load(vault, provider, &connection).await {
                 Ok(Some(loaded)) => Lookup::Found(loaded),
                 Ok(None) => Lookup::Missing,
                 Err(error) => {
+                    hangs |= matches!(error, VaultError::TimedOut);
                     tracing::warn!(%provider, %connection, %error, "credential not available");
                     Lookup::Unavailable
                 }

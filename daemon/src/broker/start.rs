@@ -198,7 +198,7 @@ impl Broker {
                 == Some(&record.connection)
             {
                 self.credentials
-                    .load(&self.vault, &record.provider, &record.connection)
+                    .load(Some(&self.vault), &record.provider, &record.connection)
                     .await
                     .map_err(|e| {
                         e.explain(&format!("read `{}` from the vault", record.provider))
