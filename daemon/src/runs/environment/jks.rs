@@ -14,6 +14,8 @@
 //! The checksum is Java's, over public data; nothing rests on SHA-1 here. Aliases are ours, ASCII,
 //! lower-case (Java folds them) and unique.
 
+use std::sync::OnceLock;
+
 use sha1::{Digest as _, Sha1};
 
 /// The password of every trust store that Java ships; it protects nothing, the content is public.
@@ -23,6 +25,7 @@ const MAGIC: u32 = 0xfeed_feed;
 const VERSION: u32 = 2;
 const TRUSTED_CERTIFICATE: u32 = 2;
 const CERTIFICATE_TYPE: &str = "X.509";
+const HEADER_LEN: usize = 12;
 const CHECKSUM_LEN: usize = 20;
 
 /// Entries encoded for a store: what can be prepared once and copied into many stores.
@@ -30,6 +33,9 @@ const CHECKSUM_LEN: usize = 20;
 pub(super) struct Entries {
     encoded: Vec<u8>,
     count: u32,
+    /// The checksum's state after these entries, in a store of one more: every run adds one
+    /// certificate to the same long list.
+    begun: OnceLock<Sha1>,
 }
 
 /// Why a file could not be read as a Java trust store.
@@ -63,20 +69,36 @@ impl Entries {
         self.encoded.extend_from_slice(&length.to_be_bytes());
         self.encoded.extend_from_slice(der);
         self.count += 1;
+        self.begun = OnceLock::new();
     }
 
     /// A whole store: these entries, then `more`.
     pub(super) fn store_with(&self, more: &Self) -> Vec<u8> {
-        let length = 12 + self.encoded.len() + more.encoded.len();
+        let count = self.count + more.count;
+        let length = HEADER_LEN + self.encoded.len() + more.encoded.len();
         let mut store = Vec::with_capacity(length + CHECKSUM_LEN);
-        store.extend_from_slice(&MAGIC.to_be_bytes());
-        store.extend_from_slice(&VERSION.to_be_bytes());
-        store.extend_from_slice(&(self.count + more.count).to_be_bytes());
+        store.extend_from_slice(&header(count));
         store.extend_from_slice(&self.encoded);
         store.extend_from_slice(&more.encoded);
-        let checksum = checksum(PASSWORD, &store);
-        store.extend_from_slice(&checksum);
+        let mut checksum = match more.count {
+            1 => self.begun.get_or_init(|| self.begin(count)).clone(),
+            _ => self.begin(count),
+        };
+        checksum.update(&more.encoded);
+        store.extend_from_slice(&checksum.finalize());
         store
+    }
+
+    /// The checksum's state after the header of a store of `count` entries, and these.
+    fn begin(&self, count: u32) -> Sha1 {
+        let mut hash = Sha1::new();
+        for unit in PASSWORD.encode_utf16() {
+            hash.update(unit.to_be_bytes());
+        }
+        hash.update(b"Mighty Aphrodite");
+        hash.update(header(count));
+        hash.update(&self.encoded);
+        hash
     }
 }
 
@@ -116,14 +138,12 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn checksum(password: &str, store: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let mut hash = Sha1::new();
-    for unit in password.encode_utf16() {
-        hash.update(unit.to_be_bytes());
+fn header(count: u32) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    for (place, word) in header.chunks_exact_mut(4).zip([MAGIC, VERSION, count]) {
+        place.copy_from_slice(&word.to_be_bytes());
     }
-    hash.update(b"Mighty Aphrodite");
-    hash.update(store);
-    hash.finalize().into()
+    header
 }
 
 struct Reader<'a> {
@@ -184,6 +204,11 @@ mod tests {
         let store = system.store_with(&more);
         let read = trusted_certificates(&store).unwrap();
         assert_eq!(read, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
+        // what is kept of the long part gives the same store as doing it all anew, each time
+        let mut whole = system.clone();
+        whole.push("run", b"three");
+        assert_eq!(whole.store_with(&Entries::default()), store);
+        assert_eq!(system.store_with(&more), store);
         // the empty store, byte for byte as other implementations write it
         let empty = Entries::default().store_with(&Entries::default());
         assert_eq!(
