@@ -145,3 +145,48 @@ fn mint(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(n: usize) -> Host {
+        Host::parse(&format!("h{n}.example.com")).unwrap()
+    }
+
+    /// C4: a flood of names costs a bounded number of leaves, and does not push out the one in use.
+    #[test]
+    fn leaves_are_bounded_and_the_one_in_use_stays() {
+        let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+        let leaves = Leaves::default();
+        let now = SystemTime::now();
+        let leaf = |n| {
+            leaves
+                .config(&issuer, now + LIFETIME, &host(n), now)
+                .unwrap()
+        };
+        let used = leaf(0);
+        for n in 1..LEAVES_MAX + 100 {
+            leaf(n);
+            assert!(Arc::ptr_eq(&leaf(0), &used), "pushed out after {n}");
+        }
+        assert_eq!(leaves.kept.lock().unwrap().by_host.len(), LEAVES_MAX);
+    }
+
+    /// C5: a leaf is used for half its life, then made anew; a clock set far back makes it anew too.
+    #[test]
+    fn a_leaf_is_renewed_at_half_its_life() {
+        let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+        let leaves = Leaves::default();
+        let now = SystemTime::now();
+        let end = now + 10 * LIFETIME;
+        let at = |at| leaves.config(&issuer, end, &host(0), at).unwrap();
+        let first = at(now);
+        assert!(Arc::ptr_eq(
+            &at(now + LIFETIME / 2 - Duration::from_secs(1)),
+            &first
+        ));
+        assert!(!Arc::ptr_eq(&at(now + LIFETIME / 2), &first));
+        assert!(!Arc::ptr_eq(&at(now - 3 * BACKDATE), &first));
+    }
+}
