@@ -23,6 +23,7 @@ mod reload;
 mod resume;
 mod routes;
 mod run;
+mod spare;
 mod start;
 mod upstream;
 
@@ -82,6 +83,7 @@ pub struct Broker {
     credentials: credentials::Credentials,
     runs: run::Runs,
     logins: login::Logins,
+    spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
     watched: Mutex<reload::Watched>,
     changing: tokio::sync::Mutex<()>,
@@ -121,6 +123,7 @@ impl Broker {
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
             logins: login::Logins::default(),
+            spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),
             watched,
             changing: tokio::sync::Mutex::new(()),

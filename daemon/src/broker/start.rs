@@ -12,18 +12,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use authsome_proto::request::RunStart;
 use authsome_proto::{ErrorCode, WireError, response};
 
 use super::run::Run;
-use super::{Broker, Inside, now, random_id};
+use super::{Broker, Inside, now};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
 use crate::keys;
-use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::environment::{self, Inputs};
 use crate::runs::record::RunRecord;
@@ -77,9 +76,9 @@ impl Broker {
         self.check_credentials(&spec).await?;
         let port = self.proxy().await?;
 
-        let id = random_id();
         let names = self.names_for(&spec);
-        let ca = RunCa::derive((*secret).as_ref(), &id, &names, SystemTime::now())
+        let (id, ca) = self
+            .next_identity(&secret, &names)
             .map_err(|error| storage("make the run's certificate authority", &error))?;
         let direct =
             port::bind_free().map_err(|error| storage("find a free port for the run", &error))?;
@@ -99,7 +98,7 @@ impl Broker {
         };
         let run = self.new_run(
             record,
-            names,
+            names.clone(),
             ca,
             keys::run_token(&secret, &id),
             self.upstream().await?,
@@ -124,6 +123,7 @@ impl Broker {
         };
 
         self.enter_run(&run, watched, Some(direct));
+        self.make_spare(secret, names);
         // the end of the outer run may have passed by before this one could be found
         if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
             self.end_run(&run);
