@@ -26,16 +26,19 @@ class World:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="as-bench-", dir="/tmp")
+        # in memory, as a login session's runtime folder is
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") else self.folder
+        self.runtime = tempfile.mkdtemp(prefix="as-bench-", dir=memory)
         self.started = []
         main, bench = f"{ROOT}/target/release", f"{BENCH}/target/release"
         self.authsome, self.standin = f"{main}/authsome", f"{main}/authsome-standin"
         self.load, self.floor = f"{bench}/authsome-bench-load", f"{bench}/authsome-bench-floor"
         home = f"{self.folder}/home"
-        for name in ("home", "run", "user"):
+        for name in ("home", "user"):
             os.mkdir(f"{self.folder}/{name}", 0o700)
         self.env = {
             "PATH": f"{main}:/usr/bin:/bin", "HOME": f"{self.folder}/user", "LANG": "C.UTF-8",
-            "AUTHSOME_HOME": home, "XDG_RUNTIME_DIR": f"{self.folder}/run", "TMPDIR": self.folder,
+            "AUTHSOME_HOME": home, "XDG_RUNTIME_DIR": self.runtime, "TMPDIR": self.folder,
         }
 
     def start(self, name, words, env=None, wait="listening "):
@@ -66,6 +69,7 @@ class World:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
+        shutil.rmtree(self.runtime, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
