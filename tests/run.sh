@@ -4,7 +4,7 @@
 #   sh tests/run.sh [FILTER…]       (a filter is passed to the test runner)
 #
 # As root on Debian, missing packages are installed; otherwise they are named. Tests that need a
-# plain user become one with setpriv when this runs as root.
+# plain user become one with setpriv; the few that need a second user fail without root and say so.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -460,7 +460,7 @@ fn daemons_of(home: &Home) -> Vec<u32> {
 }
 
 fn not_root() {
-    eprintln!("not run: needs root, to become another user");
+    panic!("needs root, to become another user: run the tests as root");
 }
 
 #[test]

@@ -354,7 +354,7 @@ fn without_the_runs_token_the_proxy_does_nothing() {
 #[test]
 fn another_user_gets_nothing_from_either_port() {
     let Some(other) = PlainUser::other() else {
-        return eprintln!("not run: needs root, to become another user");
+        panic!("needs root, to become another user: run the tests as root");
     };
     let good = StandIn::start(&[GOOD]);
     let home = Home::builder()

@@ -85,9 +85,10 @@ fn leaves_are_kept_renewed_at_half_time_and_refused_past_the_end() {
 /// Threats C2, C3: OpenSSL in its strict mode takes the shape and applies the constraints.
 #[test]
 fn openssl_strict_accepts_the_host_and_refuses_other_names_and_addresses() {
-    let Ok(found) = Command::new("openssl").arg("version").output() else {
-        return;
-    };
+    let found = Command::new("openssl")
+        .arg("version")
+        .output()
+        .expect("the program `openssl` (Debian package `openssl`)");
     assert!(found.status.success());
     let folder = tempfile::tempdir().unwrap();
     let now = SystemTime::now();
