@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -416,8 +416,11 @@ pub(crate) fn trusting(pem: &str) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Reads up to the end of a head.
-pub(crate) async fn read_head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+/// Reads up to the end of a head. What was written goes out first: a TLS stream takes all that it
+/// is given and keeps what the socket did not take, and reading does not send it.
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
+    // a peer that has closed already may still have answered
+    stream.flush().await.ok();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match tokio::time::timeout(Duration::from_secs(10), stream.read_u8())
@@ -432,7 +435,7 @@ pub(crate) async fn read_head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) 
 }
 
 /// Reads a whole answer with a `Content-Length`.
-pub(crate) async fn read_answer(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+pub(crate) async fn read_answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
     let head = read_head(stream).await;
     let len = head
         .lines()

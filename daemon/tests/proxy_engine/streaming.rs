@@ -105,6 +105,7 @@ async fn a_quarter_gibibyte_passes_both_ways_with_flat_memory() {
     let mut tls = proxy.tls(&format!("{GOOD}:443"), GOOD, "http/1.1").await;
     let request = format!("GET / HTTP/1.1\r\nHost: {GOOD}\r\nConnection: close\r\n\r\n");
     tls.write_all(request.as_bytes()).await.unwrap();
+    tls.flush().await.unwrap();
     let (mut received, mut buffer) = (0, vec![0; CHUNK]);
     loop {
         match tls.read(&mut buffer).await {
