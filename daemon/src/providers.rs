@@ -26,7 +26,6 @@ mod key_pattern;
 mod native;
 mod parse;
 mod problem;
-mod register;
 mod render;
 mod signature;
 mod suggest;
@@ -40,5 +39,4 @@ pub use definition::{
 pub use key_pattern::{KeyPattern, ParseKeyPatternError};
 pub use parse::parse_definition;
 pub use problem::{Problem, Severity};
-pub use register::{Registration, plan_registration};
 pub use signature::{Signature, signature};

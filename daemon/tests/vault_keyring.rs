@@ -264,7 +264,7 @@ impl Asked {
     }
 }
 
-/// The home of this session; `None` if a person runs an `inside_` function by hand.
+/// The home on this message bus; `None` if a person runs an `inside_` function by hand.
 fn session_home() -> Option<PathBuf> {
     std::env::var_os(INSIDE).map(PathBuf::from)
 }
