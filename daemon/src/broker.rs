@@ -15,6 +15,7 @@
 //! Not here: what a run may use (`runs/spec.rs`), where a request goes (`routing`).
 
 mod credentials;
+mod explain;
 mod forget;
 mod inside;
 mod login;

@@ -73,6 +73,9 @@ pub struct ConnectionRecord {
     pub hosts: Vec<String>,
     /// Whose account it is, where the provider tells.
     pub account: Option<String>,
+    /// The region that it was limited to at login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// Why a change was not made.

@@ -5,6 +5,7 @@
 //!    segments (D5).
 //! 3. [`RouteTable`] holds the routes of a run, built once and never changed.
 //! 4. [`decide`] judges one request against the table (D1, D3, D6, D13).
+//!    A request's own [`Placeholder`] chooses among connections (D7), [`RuleSet`]s can only forbid.
 //! 5. [`Slot`] turns a secret into the bytes that go on the wire (D10).
 //!
 //! Invariants: everything here is pure: no sockets, no clock, no logging, no `async`. The order
@@ -15,7 +16,9 @@
 pub mod decide;
 pub mod host;
 pub mod path;
+pub mod placeholder;
 pub mod refuse;
+pub mod rules;
 pub mod slot;
 pub mod table;
 
@@ -24,6 +27,8 @@ pub use decide::{
 };
 pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
+pub use placeholder::{Placeholder, Presented};
 pub use refuse::RefuseCode;
+pub use rules::{RuleSet, Ruling};
 pub use slot::{BasicPair, FillError, Filled, Slot};
-pub use table::{Methods, Route, RouteTable};
+pub use table::{Choice, Methods, Route, RouteTable};

@@ -91,6 +91,7 @@ fn record(connection: &str) -> ConnectionRecord {
         last_used: None,
         hosts: Vec::new(),
         account: None,
+        region: None,
     }
 }
 

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// together with the suffixes that stores add.
 pub const NAME_MAX: usize = 64;
 
+/// Longest name of an environment variable, in bytes.
+pub const VARIABLE_MAX: usize = 128;
+
 /// Why a string is not a name or an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseNameError {
@@ -111,6 +114,69 @@ name! {
 name! {
     /// Identifier of a waiting login: random, never reused.
     LoginId, "login session", true
+}
+
+/// Name of an environment variable: letters, digits and `_`, not beginning with a digit (POSIX.1,
+/// 8.1, and the lower-case letters that people use all the same).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VariableName(Arc<str>);
+
+/// Why a text is no name of a variable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a variable's name has letters, digits and `_`, does not begin with a digit and is at most {VARIABLE_MAX} characters long"
+)]
+pub struct ParseVariableError;
+
+impl VariableName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for VariableName {
+    type Err = ParseVariableError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let mut bytes = s.bytes();
+        let first = bytes.next().ok_or(ParseVariableError)?;
+        let begins = first.is_ascii_alphabetic() || first == b'_';
+        if s.len() > VARIABLE_MAX
+            || !begins
+            || !bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            return Err(ParseVariableError);
+        }
+        Ok(Self(s.into()))
+    }
+}
+
+impl TryFrom<String> for VariableName {
+    type Error = ParseVariableError;
+
+    fn try_from(s: String) -> Result<Self, Self::Error> {
+        s.parse()
+    }
+}
+
+impl From<VariableName> for String {
+    fn from(name: VariableName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for VariableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for VariableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
 }
 
 impl ConnectionName {

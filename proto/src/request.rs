@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConnectionName, LoginId, ProviderName, RunId};
+use crate::ids::{ConnectionName, LoginId, ProviderName, RunId, VariableName};
 use crate::secret::Secret;
 
 /// A request. The order of the variants is the wire's numbering (bincode): append only.
@@ -126,6 +126,8 @@ pub enum Request {
     Shutdown,
     /// Who is asking, as the daemon sees it. Answer: `WhoAmI`.
     WhoAmI,
+    /// What would become of a request. Answer: `Explained`.
+    Explain(Explain),
 }
 
 /// How a login gets its secret. Append only.
@@ -149,6 +151,9 @@ pub struct Login {
     pub force: bool,
     /// How the secret arrives.
     pub via: LoginVia,
+    /// The region that the account lives in, where the definition has regions: only that region's
+    /// hosts get the credential.
+    pub region: Option<String>,
 }
 
 /// What happens to hosts without a route. Append only.
@@ -161,6 +166,43 @@ pub enum Unmatched {
     Deny,
 }
 
+/// How long a run lives; `runs stop` ends it at any time. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunLife {
+    /// As long as the process that asks.
+    Process,
+    /// The same, and so many seconds at most.
+    ProcessAtMost(u64),
+    /// Until the last process that was started in it is gone, and so many seconds at most: for
+    /// commands that return at once and leave others behind.
+    TreeAtMost(u64),
+}
+
+/// An `authsome.toml`: rules that belong to a project's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectFile {
+    /// Where it was found, for messages.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Payload of `Request::Explain`: what would become of a request. Nothing is sent anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The method.
+    pub method: String,
+    /// The whole URL.
+    pub url: String,
+    /// A living run. If absent: the run that asks, else one that would be started now.
+    pub run: Option<RunId>,
+    /// As in [`RunStart`], for a run that would be started now.
+    pub connections: Vec<(ProviderName, ConnectionName)>,
+    /// As in [`RunStart`], for a run that would be started now.
+    pub project: Option<ProjectFile>,
+}
+
 /// Payload of `Request::RunStart`. The run belongs to the process that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStart {
@@ -170,6 +212,13 @@ pub struct RunStart {
     pub only: Vec<ProviderName>,
     /// Overrides the configuration.
     pub unmatched: Option<Unmatched>,
+    /// Variables that get a placeholder of their own; a request that carries it gets exactly this
+    /// connection (the provider's default if absent), which is granted by this, too.
+    pub variables: Vec<(VariableName, ProviderName, Option<ConnectionName>)>,
+    /// How long it lives.
+    pub life: RunLife,
+    /// The project's rules; they can only narrow.
+    pub project: Option<ProjectFile>,
     /// The asking process' values of [`crate::environment::PARENT_VARIABLES`].
     pub environment: Vec<(String, String)>,
     /// The command's file name, for `runs` and the audit log. Never its arguments.

@@ -54,6 +54,8 @@ pub enum Response {
     Doctor(Vec<Check>),
     /// Who is asking.
     WhoAmI(WhoAmI),
+    /// What would become of a request.
+    Explained(Explained),
 }
 
 /// State of a connection. Append only.
@@ -167,6 +169,8 @@ pub struct Connection {
     pub variables: Vec<String>,
     /// Where it goes on the wire, in words, for instance `Authorization: Bearer`.
     pub slot: String,
+    /// The region that it was limited to at login.
+    pub region: Option<String>,
 }
 
 /// All definitions.
@@ -203,6 +207,8 @@ pub struct Provider {
     pub key_urls: Vec<String>,
     /// How many connections there are.
     pub connections: u32,
+    /// Regions that a login can be limited to.
+    pub regions: Vec<String>,
 }
 
 /// A secret with what it belongs to.
@@ -343,6 +349,10 @@ pub struct Run {
     pub refused: u64,
     /// Why it no longer works, if it does not.
     pub problem: Option<String>,
+    /// When it ends at the latest, if its start said so.
+    pub expires_at: Option<String>,
+    /// Whether it outlives its first process.
+    pub keeps: bool,
 }
 
 /// What checking the chain found.
@@ -398,4 +408,79 @@ pub struct WhoAmI {
     pub run: Option<RunId>,
     /// Connections granted to that run.
     pub granted: Vec<(ProviderName, ConnectionName)>,
+}
+
+/// What would become of a request, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The method and the URL as they were understood, without query.
+    pub request: String,
+    /// What is done.
+    pub outcome: ExplainedOutcome,
+    /// The stable code, if it is refused.
+    pub code: Option<String>,
+    /// Why, one sentence.
+    pub message: String,
+    /// The command or change that would help, if it is refused.
+    pub fix: Option<String>,
+    /// Whose credential it gets.
+    pub provider: Option<ProviderName>,
+    /// Which connection.
+    pub connection: Option<ConnectionName>,
+    /// Where the credential goes, in words.
+    pub slot: Option<String>,
+    /// The run that was asked about; absent for one that would be started now.
+    pub run: Option<RunId>,
+    /// Every route of this host, and what became of it.
+    pub routes: Vec<ExplainedRoute>,
+    /// Every rule that spoke about the chosen route.
+    pub rules: Vec<ExplainedRule>,
+    /// What else a person should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What is done with a request. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplainedOutcome {
+    /// It is sent with a credential.
+    Inject,
+    /// It is sent as it is, without a credential.
+    Pass,
+    /// Its connection is passed on unread.
+    Tunnel,
+    /// It is answered with an error.
+    Refuse,
+}
+
+/// One route that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRoute {
+    /// Whose definition it is from.
+    pub provider: ProviderName,
+    /// The connection that it would use.
+    pub connection: ConnectionName,
+    /// Its hosts, with `:port` where it is not 443.
+    pub hosts: Vec<String>,
+    /// Its path scope, and what it leaves out.
+    pub path: String,
+    /// Its methods, `*` for all.
+    pub methods: String,
+    /// Where the credential goes, in words.
+    pub slot: String,
+    /// What became of it: a stable word.
+    pub verdict: String,
+    /// The same as a sentence.
+    pub why: String,
+}
+
+/// One rule that spoke.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRule {
+    /// The file that it stands in.
+    pub source: String,
+    /// The rule as it is written there, for instance `deny DELETE /**`.
+    pub rule: String,
+    /// Whether it is the reason for a refusal.
+    pub refuses: bool,
 }

@@ -15,11 +15,13 @@ use std::path::PathBuf;
 
 use authsome_proto::frame::{decode, encode};
 use authsome_proto::hello::Encoding;
-use authsome_proto::request::{LogQuery, Login, LoginVia, Request, RunStart, Unmatched};
+use authsome_proto::request::{
+    Explain, LogQuery, Login, LoginVia, ProjectFile, Request, RunLife, RunStart, Unmatched,
+};
 use authsome_proto::response::{
-    Check, Connection, ConnectionState, Exported, Forgotten, LogVerified, LoggedIn, LoginStarted,
-    Outcome, Provider, Providers, Registered, Response, Revealed, Run, RunStarted, Source, Status,
-    Vault, WhoAmI,
+    Check, Connection, ConnectionState, Explained, ExplainedOutcome, ExplainedRoute, ExplainedRule,
+    Exported, Forgotten, LogVerified, LoggedIn, LoginStarted, Outcome, Provider, Providers,
+    Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, WhoAmI,
 };
 use authsome_proto::{ClientFrame, ErrorCode, Event, LoginStage, Secret, ServerFrame, WireError};
 use serde::Serialize;
@@ -61,6 +63,7 @@ fn requests() -> Vec<Request> {
             connection: connection(),
             force: true,
             via: LoginVia::Form,
+            region: Some(s("eu")),
         }),
         Request::LoginSubmit {
             login: name("abc"),
@@ -96,6 +99,9 @@ fn requests() -> Vec<Request> {
             connections: vec![(provider(), name("team"))],
             only: vec![provider()],
             unmatched: Some(Unmatched::Deny),
+            variables: vec![(name("TEAM_KEY"), provider(), connection())],
+            life: RunLife::TreeAtMost(28_800),
+            project: Some(project()),
             environment: vec![(s("NO_PROXY"), s("example.org"))],
             program: s("curl"),
         }),
@@ -119,7 +125,21 @@ fn requests() -> Vec<Request> {
         },
         Request::Shutdown,
         Request::WhoAmI,
+        Request::Explain(Explain {
+            method: s("POST"),
+            url: s("https://api.intercom.io/fin/start"),
+            run: Some(name("run1")),
+            connections: vec![(provider(), name("team"))],
+            project: Some(project()),
+        }),
     ]
+}
+
+fn project() -> ProjectFile {
+    ProjectFile {
+        path: s("/p/authsome.toml"),
+        text: s("[run]\nonly = [\"intercom\"]\n"),
+    }
 }
 
 fn request_name(request: &Request) -> (usize, &'static str) {
@@ -151,6 +171,7 @@ fn request_name(request: &Request) -> (usize, &'static str) {
         Request::Unlock { .. } => (24, "unlock"),
         Request::Shutdown => (25, "shutdown"),
         Request::WhoAmI => (26, "who_am_i"),
+        Request::Explain(_) => (27, "explain"),
     }
 }
 
@@ -171,6 +192,7 @@ fn connection() -> Connection {
         unconfirmed_hosts: vec![],
         variables: vec![s("INTERCOM_API_KEY")],
         slot: s("Authorization: Bearer"),
+        region: Some(s("eu")),
     }
 }
 
@@ -209,6 +231,7 @@ fn responses() -> Vec<Response> {
                 key_hint: None,
                 key_urls: vec![s("https://example.org/")],
                 connections: 1,
+                regions: vec![s("us"), s("eu")],
             }],
             problems: vec![s("problem")],
         }),
@@ -279,6 +302,8 @@ fn responses() -> Vec<Response> {
             injected: 3,
             refused: 1,
             problem: None,
+            expires_at: Some(s(TIME)),
+            keeps: true,
         }]),
         Response::Log {
             lines: vec![s("{}")],
@@ -303,6 +328,33 @@ fn responses() -> Vec<Response> {
             run: Some(name("run1")),
             granted: granted(),
         }),
+        Response::Explained(Explained {
+            request: s("POST https://api.intercom.io/contacts"),
+            outcome: ExplainedOutcome::Refuse,
+            code: Some(s("denied_by_rule")),
+            message: s("a rule denies it"),
+            fix: Some(s("change the rule")),
+            provider: Some(name("intercom")),
+            connection: Some(name("team")),
+            slot: Some(s("Authorization: Bearer")),
+            run: None,
+            routes: vec![ExplainedRoute {
+                provider: name("intercom"),
+                connection: name("team"),
+                hosts: vec![s("api.intercom.io")],
+                path: s("/** except /fin/**"),
+                methods: s("*"),
+                slot: s("Authorization: Bearer"),
+                verdict: s("chosen"),
+                why: s("it fits"),
+            }],
+            rules: vec![ExplainedRule {
+                source: s("/p/authsome.toml"),
+                rule: s("deny POST /contacts/**"),
+                refuses: true,
+            }],
+            notes: vec![s("note")],
+        }),
     ]
 }
 
@@ -326,6 +378,7 @@ fn response_name(response: &Response) -> (usize, &'static str) {
         Response::LogVerified(_) => (15, "log_verified"),
         Response::Doctor(_) => (16, "doctor"),
         Response::WhoAmI(_) => (17, "who_am_i"),
+        Response::Explained(_) => (18, "explained"),
     }
 }
 
@@ -407,7 +460,7 @@ fn golden_v1_requests() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 27, "a new request needs a sample");
+    assert_eq!(seen.len(), 28, "a new request needs a sample");
     check("cancel", &ClientFrame::Cancel { id: 9 });
 }
 
@@ -426,7 +479,7 @@ fn golden_v1_answers() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 18, "a new answer needs a sample");
+    assert_eq!(seen.len(), 19, "a new answer needs a sample");
 }
 
 #[test]

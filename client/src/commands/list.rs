@@ -180,6 +180,7 @@ fn provider_object(provider: &Provider) -> Value {
         key_hint,
         key_urls,
         connections,
+        regions,
     } = provider;
     json!({
         "provider": provider,
@@ -193,5 +194,6 @@ fn provider_object(provider: &Provider) -> Value {
         "key_hint": key_hint,
         "key_urls": key_urls,
         "connections": connections,
+        "regions": regions,
     })
 }

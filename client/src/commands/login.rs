@@ -191,6 +191,7 @@ pub(super) fn begin(
         connection,
         force,
         via,
+        region: None,
     });
     match daemon.call(request, ui)? {
         Response::LoginStarted(begun) => Ok(begun),

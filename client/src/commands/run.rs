@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use authsome_proto::environment::PARENT_VARIABLES;
-use authsome_proto::request::RunStart;
+use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::response::RunStarted;
 use authsome_proto::{Request, Response};
 use nix::unistd::{AccessFlags, access};
@@ -54,6 +54,9 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         connections,
         only,
         unmatched: unmatched.map(Into::into),
+        variables: Vec::new(),
+        life: RunLife::Process,
+        project: None,
         environment: parent_variables(|name| std::env::var_os(name)),
         program: file_name(program),
     });

@@ -98,5 +98,7 @@ fn object(run: &Run) -> Value {
         "injected": run.injected,
         "refused": run.refused,
         "problem": run.problem,
+        "expires_at": run.expires_at,
+        "keeps": run.keeps,
     })
 }

@@ -469,6 +469,7 @@ mod tests {
             key_hint: None,
             key_urls: Vec::new(),
             connections: 0,
+            regions: Vec::new(),
         }
     }
 

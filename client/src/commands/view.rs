@@ -24,6 +24,7 @@ pub(crate) fn connection(connection: &Connection) -> Value {
         unconfirmed_hosts,
         variables,
         slot,
+        region,
     } = connection;
     json!({
         "provider": provider,
@@ -41,6 +42,7 @@ pub(crate) fn connection(connection: &Connection) -> Value {
         "unconfirmed_hosts": unconfirmed_hosts,
         "variables": variables,
         "slot": slot,
+        "region": region,
     })
 }
 

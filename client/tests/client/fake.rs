@@ -171,5 +171,6 @@ pub(crate) fn connection(provider: &str) -> Connection {
         unconfirmed_hosts: Vec::new(),
         variables: vec!["INTERCOM_API_KEY".into()],
         slot: "Authorization: Bearer".into(),
+        region: None,
     }
 }

@@ -342,6 +342,7 @@ impl Broker {
             last_used: existing.as_ref().and_then(|old| old.last_used.clone()),
             hosts: definition.hosts(),
             account: None,
+            region: None,
         };
         let inserted = self.connections.insert(record);
         // also after a failure: the replaced key must not live on in a run (B3)

@@ -15,7 +15,7 @@ use super::run::Run;
 use super::upstream::Settings;
 use crate::providers::{Definition, RouteRule, hosts_gained};
 use crate::proxy::RouteCredential;
-use crate::routing::{HostPattern, Route, RouteTable};
+use crate::routing::{Choice, HostPattern, Route, RouteTable};
 use crate::vault::VaultError;
 
 /// How long to wait before credentials that the vault did not give are looked for again. Shorter
@@ -184,9 +184,15 @@ fn add(
                 hosts,
                 port: rule.port,
                 path: rule.path.clone(),
+                except: rule.except.clone(),
                 methods: rule.methods.clone(),
                 slot: rule.slot.clone(),
                 credential,
+                choice: Choice {
+                    by_default: true,
+                    placeholder: None,
+                },
+                rules: Arc::default(),
             });
         }
     };
@@ -202,9 +208,15 @@ fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Defini
             hosts: run.covered(&rule.hosts).collect(),
             port: rule.port,
             path: rule.path.clone(),
+            except: rule.except.clone(),
             methods: rule.methods.clone(),
             slot: rule.slot.clone(),
             credential: RouteCredential::LoginNeeded,
+            choice: Choice {
+                by_default: true,
+                placeholder: None,
+            },
+            rules: Arc::default(),
         });
     }
 }

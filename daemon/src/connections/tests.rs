@@ -22,6 +22,7 @@ fn record(of: &str, connection: &str) -> ConnectionRecord {
         last_used: None,
         hosts: vec!["api.intercom.io".to_owned()],
         account: None,
+        region: None,
     }
 }
 

@@ -106,6 +106,7 @@ pub async fn handle(
         Request::Unlock { passphrase } => {
             broker.unlock(passphrase, by).await.map(|()| Response::Done)
         }
+        Request::Explain(question) => broker.explain(question, by).await.map(Response::Explained),
         Request::Shutdown => {
             broker.shutdown.cancel();
             Ok(Response::Done)

@@ -116,6 +116,10 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("hunter", include_str!("../../providers/hunter.json")),
     ("instantly", include_str!("../../providers/instantly.json")),
     ("intercom", include_str!("../../providers/intercom.json")),
+    (
+        "intercom-fin",
+        include_str!("../../providers/intercom-fin.json"),
+    ),
     ("jira", include_str!("../../providers/jira.json")),
     (
         "keywords-everywhere",
@@ -248,7 +252,7 @@ mod tests {
     fn every_definition_loads_without_a_problem_under_its_own_name() {
         let all = all();
         let count = |wanted: fn(&Auth) -> bool| all.iter().filter(|d| wanted(&d.auth)).count();
-        assert_eq!(count(|auth| *auth == Auth::ApiKey), 47);
+        assert_eq!(count(|auth| *auth == Auth::ApiKey), 48);
         assert_eq!(count(|auth| matches!(auth, Auth::OAuth2(_))), 39);
         assert_eq!(count(|auth| matches!(auth, Auth::Browser(_))), 2);
         for (definition, (name, _)) in all.iter().zip(DEFINITIONS) {

@@ -318,7 +318,7 @@ mod tests {
             Catalogue::load(None),
             Catalogue::load(Some("/nonexistent".as_ref())),
         ] {
-            assert_eq!(catalogue.entries().count(), 88);
+            assert_eq!(catalogue.entries().count(), 89);
             assert_eq!(catalogue.problems(), []);
             assert_eq!(catalogue.find("intercom").unwrap().source, Source::Bundled);
             assert!(catalogue.find("nothing").is_none());
@@ -340,7 +340,7 @@ mod tests {
                 path: folder.0.path().join("intercom.json")
             }
         );
-        assert_eq!(catalogue.entries().count(), 88);
+        assert_eq!(catalogue.entries().count(), 89);
     }
 
     #[test]

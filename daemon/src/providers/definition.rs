@@ -36,6 +36,9 @@ pub struct Definition {
     pub docs_url: Option<String>,
     /// What a user of this definition should know.
     pub notes: Vec<String>,
+    /// Hosts that serve one region each, by the region's name; empty where there are no regions. An
+    /// account lives in one of them.
+    pub regions: Vec<(String, Vec<HostPattern>)>,
 }
 
 /// What programs under `run` find where the secret would be.
@@ -156,6 +159,8 @@ pub struct RouteRule {
     pub port: u16,
     /// The part of the host's paths that is meant.
     pub path: PathScope,
+    /// Paths inside of it that are not meant: another definition's.
+    pub except: Vec<PathScope>,
     /// The methods that are meant.
     pub methods: Methods,
     /// The one place on the wire that is filled.

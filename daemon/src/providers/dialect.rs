@@ -130,6 +130,7 @@ pub(super) fn read(
         hosts: place.hosts,
         port: place.port,
         path: place.path,
+        except: Vec::new(),
         methods: Methods::Any,
         slot: slot.clone(),
     });
@@ -146,6 +147,7 @@ pub(super) fn read(
         key_urls: Vec::new(),
         docs_url,
         notes: Vec::new(),
+        regions: Vec::new(),
     })
 }
 

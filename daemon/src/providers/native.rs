@@ -9,11 +9,13 @@
 //!   "auth": "api_key",              // api_key | oauth2 (with "oauth") | browser (with "browser")
 //!   "routes": [{
 //!     "hosts": ["api.intercom.io", "*.example.com"],
-//!     "port": 443, "path": "/v1", "methods": ["GET"],           // all three optional
+//!     "port": 443, "path": "/v1", "methods": ["GET"],           // all optional, as is
+//!     "except": ["/v1/admin/**"],                               // what of the path is not meant
 //!     "header": { "name": "Authorization", "prefix": "Bearer" } // or exactly one of
 //!     // "basic": { "username": "{secret}" } | { "username": "u", "password": "{secret}" } | { "pair": "{secret}" }
 //!     // "query": { "name": "api_key" } | "cookie": { "name": "session" }
 //!   }],
+//!   "regions": { "eu": ["eu.example.com"] },                    // hosts that serve one region each
 //!   "env": { "INTERCOM_API_KEY": "api_key" },
 //!   "key": { "pattern": "…", "hint": "…", "urls": ["https://…"] },
 //!   "docs_url": "https://…", "notes": ["…"],
@@ -28,12 +30,13 @@ use authsome_proto::ProviderName;
 
 use self::auth::read_auth;
 use self::routes::read_routes;
-use super::definition::{Auth, Availability, Definition, EnvValue, EnvVariable, Kind};
+use super::definition::{Auth, Availability, Definition, EnvValue, EnvVariable, Kind, RouteRule};
 use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
 use super::problem::quoted;
 use super::suggest;
+use crate::routing::HostPattern;
 
 /// The version this reader knows.
 pub(super) const VERSION: u32 = 1;
@@ -79,6 +82,7 @@ pub(super) fn read(
             "auth",
             "availability",
             "routes",
+            "regions",
             "env",
             "key",
             "oauth",
@@ -100,6 +104,9 @@ pub(super) fn read(
         None => auth.as_ref().map(default_availability),
     };
     let routes = read_routes(report, root);
+    let regions = root
+        .item("regions")
+        .map_or_else(Vec::new, |item| read_regions(report, &item, &routes));
     let env = root
         .item("env")
         .map_or_else(Vec::new, |item| read_env(report, &item));
@@ -127,6 +134,7 @@ pub(super) fn read(
         key_urls: key.urls,
         docs_url,
         notes,
+        regions,
     })
 }
 
@@ -145,6 +153,44 @@ fn read_availability(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<Ava
     table.accept_only(report, &["not_yet"]);
     let reason = table.required(report, "not_yet")?.words(report)?;
     Some(Availability::NotYet { reason })
+}
+
+/// Regions with the hosts of each. A region's hosts are among the routes', and no host is in two.
+fn read_regions(
+    report: &mut Report<'_>,
+    item: &Item<'_, '_>,
+    routes: &[RouteRule],
+) -> Vec<(String, Vec<HostPattern>)> {
+    let Some(table) = item.table(report) else {
+        return Vec::new();
+    };
+    let mut regions: Vec<(String, Vec<HostPattern>)> = Vec::new();
+    for (name, item) in table.items() {
+        checked(report, &item, fields::token(name));
+        let mut hosts = Vec::new();
+        for item in item.list(report).unwrap_or_default() {
+            let Some(text) = item.text(report) else {
+                continue;
+            };
+            let Some(host) = checked(report, &item, fields::host_pattern(&text)) else {
+                continue;
+            };
+            if !routes.iter().any(|rule| rule.hosts.contains(&host)) {
+                let message = format!("{} is in no route", quoted(&text));
+                report.error(&item.path, item.at(), message);
+            }
+            if regions.iter().any(|(_, known)| known.contains(&host)) {
+                let message = format!("{} is in another region already", quoted(&text));
+                report.error(&item.path, item.at(), message);
+            }
+            hosts.push(host);
+        }
+        if hosts.is_empty() {
+            report.error(&item.path, item.at(), "a region has at least one host");
+        }
+        regions.push((name.to_owned(), hosts));
+    }
+    regions
 }
 
 fn read_env(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<EnvVariable> {

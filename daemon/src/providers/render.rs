@@ -35,6 +35,13 @@ impl Definition {
             put("availability", json!({ "not_yet": reason }));
         }
         put("routes", self.routes.iter().map(rule).collect());
+        if !self.regions.is_empty() {
+            let regions = self.regions.iter().map(|(name, hosts)| {
+                let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+                (name.clone(), json!(hosts))
+            });
+            put("regions", Value::Object(regions.collect()));
+        }
         let env = self.env.iter().map(|variable| {
             let value = match &variable.value {
                 EnvValue::Cookie(name) => format!("cookie:{name}"),
@@ -82,6 +89,10 @@ fn rule(rule: &RouteRule) -> Value {
     let path = rule.path.to_string();
     if PathScope::parse("").is_ok_and(|everything| everything.to_string() != path) {
         out.insert("path".into(), json!(path));
+    }
+    if !rule.except.is_empty() {
+        let except: Vec<String> = rule.except.iter().map(ToString::to_string).collect();
+        out.insert("except".into(), json!(except));
     }
     if let Methods::Only(methods) = &rule.methods {
         let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();

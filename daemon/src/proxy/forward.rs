@@ -25,7 +25,7 @@ use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
 use super::{Credential, RouteCredential, Unmatched, inject, websocket};
-use crate::routing::{Decision, RefuseCode, RequestView, decide, overrides_method};
+use crate::routing::{Decision, Presented, RefuseCode, RequestView, decide, overrides_method};
 
 /// Names a request may give: one `Host`, one authority. One more tells that there are too many.
 const NAMES_MAX: usize = 3;
@@ -121,6 +121,7 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
         method: &parts.method,
         path: parts.uri.path(),
         method_override: overrides_method(&parts.headers),
+        presented: &Presented::find(&parts.headers, &parts.uri),
     };
     let table = link.run.table.load();
     match decide(&table, &view) {

@@ -43,7 +43,14 @@ impl Refusal {
             route,
         } = about;
         let (provider, connection) = route.unwrap_or(("the provider", "default"));
-        let inspect = || "authsome inspect PROVIDER shows its paths and methods".to_owned();
+        let explain = || {
+            // what the child sent is shown as one word of a shell
+            let plain = path
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+            let path = if plain { path } else { "/…" };
+            format!("authsome explain {method} https://{host}{path}")
+        };
         let login = || match connection {
             "default" => format!("authsome login {provider}"),
             _ => format!("authsome login {provider} --connection {connection}"),
@@ -55,7 +62,7 @@ impl Refusal {
             ),
             RefuseCode::Ambiguous => (
                 format!("two routes match `{method} {path}` on `{host}` equally well"),
-                inspect(),
+                explain(),
             ),
             RefuseCode::AuditFailing => (
                 "the audit log cannot be written, so no credential is injected".to_owned(),
@@ -70,6 +77,10 @@ impl Refusal {
             RefuseCode::CleartextRefused => (
                 format!("`{host}` has a credential, which never travels over http"),
                 format!("use https://{host}{path}"),
+            ),
+            RefuseCode::DeniedByRule => (
+                format!("a rule does not allow `{method} {path}` on `{host}` for `{provider}`"),
+                explain(),
             ),
             RefuseCode::HostUnconfirmed => (
                 format!("`{host}` was added to `{provider}` after its login and is not confirmed"),
@@ -91,7 +102,7 @@ impl Refusal {
                 format!(
                     "`{method}`, or a header that overrides it, is not used with a credential on `{host}{path}`"
                 ),
-                inspect(),
+                explain(),
             ),
             RefuseCode::NamesDiffer => (
                 format!(
@@ -108,9 +119,28 @@ impl Refusal {
                 format!("this run may reach only hosts with a connection, and `{host}` has none"),
                 "authsome run --unmatched tunnel -- COMMAND".to_owned(),
             ),
+            RefuseCode::OtherRegion => (
+                format!("`{provider}` is limited to another region than that of `{host}`"),
+                format!("{} --force --region REGION", login()),
+            ),
             RefuseCode::PathNotAllowed => (
                 format!("no credential is used for `{path}` on `{host}`"),
-                inspect(),
+                explain(),
+            ),
+            RefuseCode::PlaceholderMisplaced => (
+                format!(
+                    "the request to `{host}` carries a placeholder of authsome where it does not belong, \
+                     more than once, or for another connection"
+                ),
+                explain(),
+            ),
+            RefuseCode::PlaceholderUnknown => (
+                "the request carries a placeholder that this run has not given out".to_owned(),
+                "read it from the variable again; it is another one in every run".to_owned(),
+            ),
+            RefuseCode::RateLimited => (
+                format!("the rate limit for `{provider}` is reached"),
+                "try again later, or change the `rate` of the rule".to_owned(),
             ),
             RefuseCode::RunEnded => (
                 "the run is over, or its certificate authority has expired".to_owned(),

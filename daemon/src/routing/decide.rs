@@ -26,8 +26,9 @@ use http::{HeaderMap, Method};
 
 use super::host::{Authority, Host};
 use super::path::RawPath;
+use super::placeholder::Presented;
 use super::refuse::RefuseCode;
-use super::table::{HostRank, Route, RouteTable};
+use super::table::{Coverage, HostRank, Route, RouteTable};
 
 /// What the decision is made from.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,8 @@ pub struct RequestView<'a> {
     pub path: &'a str,
     /// Whether a header tells the server to use another method or path: [`overrides_method`].
     pub method_override: bool,
+    /// The placeholder that the request carries, if it carries one.
+    pub presented: &'a Presented<'a>,
 }
 
 /// What is done with a request.
@@ -186,10 +189,10 @@ fn judge<'t, C>(
     let mut best: Option<Rank> = None;
     for (host_rank, route) in on_port() {
         // servers that merge slashes, keep them or see a host behind them find different scopes
-        if empty_segment && !route.path.is_everything() {
+        if empty_segment && !route.covers_every_path() {
             return Err(RefuseCode::BadPath);
         }
-        if route.path.matches(&path) {
+        if route.covers(&path) == Coverage::Yes {
             best = best.max(Some(Rank::of(host_rank, route)));
         }
     }
@@ -202,9 +205,9 @@ fn judge<'t, C>(
         let rank = Some(Rank::of(host_rank, route));
         let verdict = if route.port != port {
             Verdict::OtherPort
-        } else if !route.path.matches(&path) {
+        } else if let coverage @ (Coverage::Maybe | Coverage::No) = route.covers(&path) {
             // an unusual reading matters only where it would beat or meet the winner
-            if rank >= best && route.path.may_match(&path) {
+            if rank >= best && coverage == Coverage::Maybe {
                 maybe = true;
                 Verdict::MaybePath
             } else {

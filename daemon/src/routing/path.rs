@@ -172,6 +172,15 @@ impl PathScope {
         self.prefix.is_empty()
     }
 
+    /// Whether every path in `inner` lies in this scope, and there are paths that do not lie in
+    /// `inner`.
+    pub fn contains(&self, inner: &Self) -> bool {
+        inner
+            .prefix
+            .strip_prefix(&*self.prefix)
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Whether the raw segments of `path` lie in the scope, compared case-sensitively. A path with
     /// an empty segment lies in no scope but everything.
     pub fn matches(&self, path: &RawPath<'_>) -> bool {

@@ -59,6 +59,9 @@ refusals! {
     /// `http://` to a host that has a route (D3).
     CleartextRefused = "cleartext_refused", FORBIDDEN,
         "this host has a credential, and credentials are sent over https only";
+    /// A rule of the configuration or of the project denies it, or none allows it.
+    DeniedByRule = "denied_by_rule", FORBIDDEN,
+        "a rule does not allow this request";
     /// The definition gained this host after the login (L12).
     HostUnconfirmed = "host_unconfirmed", FORBIDDEN,
         "this host was added to the provider after the login and is not confirmed yet";
@@ -83,9 +86,21 @@ refusals! {
     /// The run allows only hosts with a route, and this one has none.
     NotAllowed = "not_allowed", FORBIDDEN,
         "this run may reach only the hosts of its connections";
+    /// The connection is limited to another region's hosts.
+    OtherRegion = "other_region", FORBIDDEN,
+        "this connection is for another region of the provider";
     /// The host has routes, but none for this path (D5).
     PathNotAllowed = "path_not_allowed", FORBIDDEN,
         "no credential of this host may be used for this path";
+    /// A placeholder outside of the slot of its own connection, or more than one (D7).
+    PlaceholderMisplaced = "placeholder_misplaced", FORBIDDEN,
+        "the request carries a placeholder where it does not belong";
+    /// A placeholder that this run has not given out (D7).
+    PlaceholderUnknown = "placeholder_unknown", FORBIDDEN,
+        "the request carries a placeholder that this run has not given out";
+    /// A rate limit's bound on waiting is reached.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS,
+        "the rate limit of this connection is reached";
     /// The run of the token is over.
     RunEnded = "run_ended", PROXY_AUTHENTICATION_REQUIRED,
         "the run that this program was started in is over";
@@ -132,6 +147,7 @@ mod tests {
                 ("audit_failing", 503),
                 ("bad_path", 400),
                 ("cleartext_refused", 403),
+                ("denied_by_rule", 403),
                 ("host_unconfirmed", 403),
                 ("login_needed", 403),
                 ("loop_refused", 403),
@@ -140,7 +156,11 @@ mod tests {
                 ("names_differ", 421),
                 ("no_token", 407),
                 ("not_allowed", 403),
+                ("other_region", 403),
                 ("path_not_allowed", 403),
+                ("placeholder_misplaced", 403),
+                ("placeholder_unknown", 403),
+                ("rate_limited", 429),
                 ("run_ended", 407),
                 ("upgrade_refused", 403),
                 ("upstream_certificate", 502),

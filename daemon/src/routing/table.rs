@@ -9,12 +9,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use authsome_proto::{ConnectionName, ProviderName};
 use http::Method;
 
 use super::host::{Authority, Host, HostPattern};
-use super::path::PathScope;
+use super::path::{PathScope, RawPath};
+use super::placeholder::Placeholder;
+use super::rules::RuleSet;
 use super::slot::Slot;
 
 /// The methods that a route allows.
@@ -52,15 +55,59 @@ pub struct Route<C> {
     pub port: u16,
     /// The paths.
     pub path: PathScope,
+    /// Paths inside of `path` that the route does not cover, whoever else does or does not.
+    pub except: Vec<PathScope>,
     /// The methods.
     pub methods: Methods,
     /// What is filled.
     pub slot: Slot,
     /// What it is filled with.
     pub credential: C,
+    /// When it is chosen among routes of other connections.
+    pub choice: Choice,
+    /// What else must hold; all of them.
+    pub rules: Arc<[RuleSet]>,
+}
+
+/// Which requests mean this connection (threat D7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Whether it is taken by requests that carry no placeholder of their own.
+    pub by_default: bool,
+    /// The placeholder that takes it, and nothing else.
+    pub placeholder: Option<Placeholder>,
+}
+
+/// Whether a route covers a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// Not as it is written, or not surely; but some server might read it so.
+    Maybe,
+    /// No server can read it so.
+    No,
+    /// Every server must read it so.
+    Yes,
 }
 
 impl<C> Route<C> {
+    /// Whether the route covers every path there is, so that no reading of one matters.
+    pub(super) fn covers_every_path(&self) -> bool {
+        self.path.is_everything() && self.except.is_empty()
+    }
+
+    /// Whether the route covers `path`: in its scope and in none of its exceptions.
+    pub(super) fn covers(&self, path: &RawPath<'_>) -> Coverage {
+        if self.except.iter().any(|except| except.matches(path)) {
+            Coverage::No
+        } else if self.path.matches(path) && !self.except.iter().any(|it| it.may_match(path)) {
+            Coverage::Yes
+        } else if self.path.may_match(path) {
+            Coverage::Maybe
+        } else {
+            Coverage::No
+        }
+    }
+
     /// Whether both would put the same credential into the same place, so that it does not matter
     /// which is taken.
     pub(super) fn is_interchangeable(&self, other: &Self) -> bool {

@@ -12,7 +12,7 @@ use authsomed::proxy::{
     Credential, OwnPorts, ProxyState, RouteCredential, RunCa, RunView, TrustedRoots, Unmatched,
     Upstream, UpstreamProxy, UpstreamSettings, serve,
 };
-use authsomed::routing::{HostPattern, Methods, PathScope, Route, RouteTable, Slot};
+use authsomed::routing::{Choice, HostPattern, Methods, PathScope, Route, RouteTable, Slot};
 use authsomed::sys::locked::LockedBytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -293,9 +293,15 @@ impl Proxy {
             hosts: names.clone(),
             port: 443,
             path: PathScope::parse("/").unwrap(),
+            except: Vec::new(),
             methods: Methods::Any,
             slot: slot(),
             credential,
+            choice: Choice {
+                by_default: true,
+                placeholder: None,
+            },
+            rules: Arc::default(),
         };
         let id: RunId = "run1".parse().unwrap();
         let run = Arc::new(RunView {

@@ -93,6 +93,7 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
             .as_ref()
             .and_then(|it| it.routes.first().map(|rule| rule.slot.to_string()))
             .unwrap_or_default(),
+        region: record.region.clone(),
     }
 }
 
@@ -140,6 +141,11 @@ pub(super) fn providers(broker: &Broker) -> Providers {
                 key_hint: definition.key_hint.clone(),
                 key_urls: definition.key_urls.clone(),
                 connections: u32::try_from(count).unwrap_or(u32::MAX),
+                regions: definition
+                    .regions
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .collect(),
             }
         })
         .collect();
@@ -170,6 +176,8 @@ pub(super) fn runs(broker: &Broker) -> Vec<Run> {
                 injected: run.view.injected.load(std::sync::atomic::Ordering::Relaxed),
                 refused: run.view.refused.load(std::sync::atomic::Ordering::Relaxed),
                 problem: None,
+                expires_at: None,
+                keeps: false,
             }
         })
         .collect()

@@ -34,7 +34,7 @@ fn read_rule(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<RouteRule> 
     table.accept_only(
         report,
         &[
-            "hosts", "port", "path", "methods", "header", "basic", "query", "cookie",
+            "hosts", "port", "path", "except", "methods", "header", "basic", "query", "cookie",
         ],
     );
     let hosts = table.required(report, "hosts").and_then(|item| {
@@ -58,6 +58,10 @@ fn read_rule(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<RouteRule> 
             .and_then(|text| checked(report, &item, path_scope(&text))),
         None => PathScope::parse("").ok(),
     };
+    let except = match table.item("except") {
+        Some(item) => read_except(report, &item, path.as_ref()),
+        None => Some(Vec::new()),
+    };
     let methods = match table.item("methods") {
         Some(item) => read_methods(report, &item),
         None => Some(Methods::Any),
@@ -67,6 +71,7 @@ fn read_rule(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<RouteRule> 
         hosts: hosts?,
         port: port?,
         path: path?,
+        except: except?,
         methods: methods?,
         slot: slot?,
     })
@@ -75,6 +80,30 @@ fn read_rule(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<RouteRule> 
 /// A path scope, with our words around the reason.
 pub(in crate::providers) fn path_scope(text: &str) -> Result<PathScope, String> {
     PathScope::parse(text).map_err(|error| format!("{} is no path: {error}", quoted(text)))
+}
+
+/// Paths that another definition is for. They must lie inside of the route's own path, else the
+/// line does nothing and somebody is mistaken about it.
+fn read_except(
+    report: &mut Report<'_>,
+    item: &Item<'_, '_>,
+    path: Option<&PathScope>,
+) -> Option<Vec<PathScope>> {
+    let list = item.list(report)?;
+    let mut scopes = Vec::new();
+    for item in &list {
+        let text = item.text(report)?;
+        let scope = checked(report, item, path_scope(&text))?;
+        if path.is_some_and(|path| !path.contains(&scope)) {
+            let message = format!(
+                "{} does not lie inside of the route's `path`",
+                quoted(&text)
+            );
+            report.error(&item.path, item.at(), message);
+        }
+        scopes.push(scope);
+    }
+    Some(scopes)
 }
 
 fn read_methods(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<Methods> {

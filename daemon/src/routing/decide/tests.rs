@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
@@ -5,7 +7,7 @@ use super::*;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathScope;
 use crate::routing::slot::Slot;
-use crate::routing::table::Methods;
+use crate::routing::table::{Choice, Methods};
 
 fn route(connection: &str, hosts: &[&str], path: &str, methods: &[Method]) -> Route<()> {
     let (provider, name) = connection
@@ -20,6 +22,12 @@ fn route(connection: &str, hosts: &[&str], path: &str, methods: &[Method]) -> Ro
             .collect(),
         port: 443,
         path: PathScope::parse(path).unwrap(),
+        except: Vec::new(),
+        choice: Choice {
+            by_default: true,
+            placeholder: None,
+        },
+        rules: Arc::default(),
         methods: if methods.is_empty() {
             Methods::Any
         } else {
@@ -67,6 +75,7 @@ struct Ask {
     method: Method,
     path: String,
     method_override: bool,
+    presented: Presented<'static>,
 }
 
 impl Ask {
@@ -79,6 +88,7 @@ impl Ask {
             method,
             path: path.to_owned(),
             method_override: false,
+            presented: Presented::Nothing,
         }
     }
 
@@ -95,6 +105,7 @@ impl Ask {
             method: &self.method,
             path: &self.path,
             method_override: self.method_override,
+            presented: &self.presented,
         })
     }
 
@@ -358,11 +369,13 @@ fn echoing_tunnelling_and_overridden_methods_never_carry_a_credential() {
     }
     let ask = Ask {
         method_override: true,
+        presented: Presented::Nothing,
         ..Ask::get("api.openai.com", "/v1")
     };
     assert_eq!(ask.run(routes()), "method_not_allowed");
     let ask = Ask {
         method_override: true,
+        presented: Presented::Nothing,
         ..Ask::get("evil.test", "/v1")
     };
     assert_eq!(ask.run(routes()), "pass");
@@ -563,6 +576,7 @@ proptest! {
         let request = RequestView {
             dialled: &dialled, sni: None, host_headers: &[text.as_bytes()], scheme_https: true,
             method: &Method::POST, path: "/fin/start", method_override: false,
+            presented: &Presented::Nothing,
         };
         let Decision::Inject(route) = decide(&table, &request) else { panic!("{text}") };
         prop_assert_eq!(route.provider.as_str(), "intercom-fin");
