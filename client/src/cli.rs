@@ -113,6 +113,8 @@ pub(crate) enum Verb {
     Connections(Connections),
     /// Find keys in `.env` files and the environment
     Scan(Scan),
+    /// Show what would become of a request, and why
+    Explain(Explain),
     /// Show the audit log
     #[command(alias = "audit")]
     Log(Log),
@@ -186,6 +188,7 @@ impl Verb {
   authsome login intercom                              form in the browser, or hidden prompt
   authsome login intercom --connection team            a second key beside the first
   authsome login intercom --force                      replace the key
+  authsome login intercom --region eu                  keep it from the other regions' hosts
   authsome login intercom --stdin < key.txt            read the key from a pipe or file
   authsome login intercom --from-env INTERCOM_TOKEN    take it from a variable
   authsome login intercom --no-wait                    print the link and return")]
@@ -214,6 +217,9 @@ pub(crate) struct Login {
     /// Wait for a login begun with `--no-wait`
     #[arg(long, value_name = "SESSION")]
     pub(crate) resume: Option<LoginId>,
+    /// Send the key to this region's hosts only, where the provider has regions
+    #[arg(long)]
+    pub(crate) region: Option<String>,
     /// Choose how to authenticate (OAuth providers)
     #[arg(long)]
     pub(crate) flow: Option<String>,
@@ -247,6 +253,38 @@ pub(crate) struct Run {
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "authsome explain [OPTIONS] [METHOD] <URL>",
+    after_help = "Examples:
+  authsome explain https://api.intercom.io/contacts
+  authsome explain POST https://api.intercom.io/fin/start
+  authsome explain --run ID DELETE https://api.intercom.io/contacts/1"
+)]
+pub(crate) struct Explain {
+    /// Method (GET if left out) and URL
+    #[arg(required = true, num_args = 1..=2, value_name = "METHOD URL")]
+    words: Vec<String>,
+    /// As in `run`: use this connection instead of the provider's default
+    #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice, conflicts_with = "run")]
+    pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
+    /// Ask about a living run instead of one that would be started here and now
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<RunId>,
+}
+
+impl Explain {
+    /// The method and the URL.
+    pub(crate) fn request(&self) -> (String, String) {
+        match self.words.as_slice() {
+            [url] => ("GET".to_owned(), url.clone()),
+            [method, url, ..] => (method.to_ascii_uppercase(), url.clone()),
+            [] => (String::new(), String::new()),
+        }
+    }
 }
 
 /// What happens to hosts without a route.

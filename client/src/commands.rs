@@ -4,6 +4,7 @@ mod completions;
 mod connections;
 mod daemon;
 mod doctor;
+mod explain;
 mod export;
 mod forget;
 mod get;
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
         Verb::Doctor => doctor::doctor(ui),
+        Verb::Explain(arguments) => explain::explain(arguments, ui),
         Verb::Export(arguments) => export::export(&arguments, ui),
         Verb::Get(arguments) => get::get(&arguments, ui),
         Verb::Inspect(arguments) => inspect::inspect(arguments.provider, ui),

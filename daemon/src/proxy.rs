@@ -49,12 +49,14 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::routing::{Filled, RouteTable};
+use crate::routing::{Filled, RefuseCode, RouteTable};
 use crate::sys::locked::LockedBytes;
 
 pub use accept::{serve, serve_direct};
-pub use address::OwnPorts;
+pub use address::{OwnPorts, Reach};
+pub use authsome_proto::request::Unmatched;
 pub use ca::{CaError, RunCa};
+pub use respond::refusal_words;
 pub use roots::{LoadRootsError, TrustedRoots};
 pub use upstream::{SettingsError, Upstream, UpstreamProxy, UpstreamSettings};
 
@@ -88,19 +90,25 @@ pub enum RouteCredential {
     HostUnconfirmed,
     /// The connection is gone, expired or was never made.
     LoginNeeded,
+    /// The connection is limited to another region than this host's.
+    OtherRegion,
     /// The credential is here.
     Ready(Arc<Credential>),
     /// The vault is locked, so the credential could not be read.
     VaultLocked,
 }
 
-/// What happens to a host that has no route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmatched {
-    /// It is refused.
-    Deny,
-    /// It is tunnelled, never decrypted.
-    Tunnel,
+impl RouteCredential {
+    /// The credential, or why a request for it is refused.
+    pub fn ready(&self) -> Result<&Arc<Credential>, RefuseCode> {
+        match self {
+            Self::HostUnconfirmed => Err(RefuseCode::HostUnconfirmed),
+            Self::LoginNeeded => Err(RefuseCode::LoginNeeded),
+            Self::OtherRegion => Err(RefuseCode::OtherRegion),
+            Self::Ready(credential) => Ok(credential),
+            Self::VaultLocked => Err(RefuseCode::VaultLocked),
+        }
+    }
 }
 
 /// A living run as the proxy sees it.

@@ -10,11 +10,10 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use authsome_proto::request::LoginVia;
+use authsome_proto::request::{self, LoginVia};
 use authsome_proto::response::{LoggedIn, LoginStarted};
 use authsome_proto::{
-    ConnectionName, ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret,
-    ServerFrame,
+    ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret, ServerFrame,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
@@ -48,9 +47,13 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
     };
     // read before anything is begun: an empty pipe must not leave a login behind
     let at_hand = match &how {
-        How::Stdin => Some(secrets::read(&mut io::stdin().lock(), "standard input")?),
-        How::Variable(name) => Some(secrets::from_variable(name)?),
-        How::Form | How::Link | How::Prompt => None,
+        How::Stdin => secrets::read(&mut io::stdin().lock(), "standard input").map(Some),
+        How::Variable(name) => secrets::from_variable(name).map(Some),
+        How::Form | How::Link | How::Prompt => Ok(None),
+    };
+    let at_hand = match at_hand {
+        Ok(at_hand) => at_hand,
+        Err(failure) => return Err(explain(arguments, provider, ui).err().unwrap_or(failure)),
     };
     let mut daemon = connect(Start::IfNeeded, ui)?;
     refuse_oauth_options(arguments, provider, &mut daemon, ui)?;
@@ -58,14 +61,7 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
         How::Form | How::Link => LoginVia::Form,
         How::Prompt | How::Stdin | How::Variable(_) => LoginVia::Submit,
     };
-    let begun = begin(
-        &mut daemon,
-        provider,
-        arguments.connection.clone(),
-        arguments.force,
-        via,
-        ui,
-    )?;
+    let begun = begin(&mut daemon, request(arguments, provider, via), ui)?;
     match (how, at_hand) {
         (How::Link, _) => link(&begun, ui),
         (How::Form, _) => {
@@ -74,7 +70,8 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
         }
         (_, Some(secret)) => show(&submit(&mut daemon, begun.login, secret, ui)?, ui),
         (_, None) => {
-            let logged_in = ask(&mut daemon, provider, begun, arguments.force, ui)?;
+            let request = request(arguments, provider, via);
+            let logged_in = ask(&mut daemon, &request, begun, ui)?;
             show(&logged_in, ui)
         }
     }
@@ -84,18 +81,24 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
 /// provider is better news than a missing terminal.
 fn explain(arguments: &Login, provider: &ProviderName, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
-    let connection = arguments.connection.clone();
     let begun = begin(
         &mut daemon,
-        provider,
-        connection,
-        arguments.force,
-        LoginVia::Submit,
+        request(arguments, provider, LoginVia::Submit),
         ui,
     )?;
     daemon
         .call(Request::LoginCancel { login: begun.login }, ui)
         .map(drop)
+}
+
+fn request(arguments: &Login, provider: &ProviderName, via: LoginVia) -> request::Login {
+    request::Login {
+        provider: provider.clone(),
+        connection: arguments.connection.clone(),
+        force: arguments.force,
+        via,
+        region: arguments.region.clone(),
+    }
 }
 
 /// How the key arrives.
@@ -180,20 +183,10 @@ fn refuse_oauth_options(
 /// Begins a login at the daemon.
 pub(super) fn begin(
     daemon: &mut Daemon,
-    provider: &ProviderName,
-    connection: Option<ConnectionName>,
-    force: bool,
-    via: LoginVia,
+    request: request::Login,
     ui: Ui,
 ) -> Result<LoginStarted, Failure> {
-    let request = Request::Login(authsome_proto::request::Login {
-        provider: provider.clone(),
-        connection,
-        force,
-        via,
-        region: None,
-    });
-    match daemon.call(request, ui)? {
+    match daemon.call(Request::Login(request), ui)? {
         Response::LoginStarted(begun) => Ok(begun),
         _ => Err(unexpected()),
     }
@@ -226,9 +219,8 @@ pub(super) fn submit(
 /// Asks on the terminal; a key of the wrong shape is asked for again.
 fn ask(
     daemon: &mut Daemon,
-    provider: &ProviderName,
+    again: &request::Login,
     begun: LoginStarted,
-    force: bool,
     ui: Ui,
 ) -> Result<LoggedIn, Failure> {
     let interrupt = Interrupt::watch()?;
@@ -256,8 +248,11 @@ fn ask(
                 ui.failure(&failure);
                 // whether a refused key ended its login is the daemon's business: begin another
                 drop(daemon.call(Request::LoginCancel { login }, ui));
-                let connection = Some(begun.connection.clone());
-                login = begin(daemon, provider, connection, force, LoginVia::Submit, ui)?.login;
+                let again = request::Login {
+                    connection: Some(begun.connection.clone()),
+                    ..again.clone()
+                };
+                login = begin(daemon, again, ui)?.login;
             }
             Err(failure) => {
                 drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -547,7 +542,7 @@ mod tests {
         let logged_in = LoggedIn {
             provider: "intercom".parse().unwrap(),
             display_name: "Intercom".into(),
-            connection: ConnectionName::default_name(),
+            connection: authsome_proto::ConnectionName::default_name(),
             is_default: true,
             replaced: false,
             variables: vec!["INTERCOM_API_KEY".into()],

@@ -56,6 +56,8 @@ pub(super) struct Logins(Mutex<BTreeMap<LoginId, Arc<Session>>>);
 struct Session {
     definition: Arc<Definition>,
     connection: ConnectionName,
+    /// The only region that the key is for.
+    region: Option<String>,
     force: bool,
     /// The process that began it: if that stops waiting, the login is given up.
     begun_by: u32,
@@ -106,6 +108,14 @@ impl Broker {
             None => ConnectionName::default_name(),
         };
         self.refuse_overwrite(&definition, &connection, request.force)?;
+        let region = match request.region {
+            Some(region) => check_region(&definition, region)?,
+            // another key of the same account lives where the old one did
+            None => self
+                .connections
+                .find(provider, &connection)
+                .and_then(|record| record.region),
+        };
         // a vault that is shut is said before a person types a key
         self.vault
             .install_secret()
@@ -116,6 +126,7 @@ impl Broker {
         let session = Arc::new(Session {
             definition: Arc::clone(&definition),
             connection: connection.clone(),
+            region,
             force: request.force,
             begun_by: pid,
             deadline: Instant::now() + LOGIN_MAX,
@@ -342,7 +353,7 @@ impl Broker {
             last_used: existing.as_ref().and_then(|old| old.last_used.clone()),
             hosts: definition.hosts(),
             account: None,
-            region: None,
+            region: session.region.clone(),
         };
         let inserted = self.connections.insert(record);
         // also after a failure: the replaced key must not live on in a run (B3)
@@ -403,6 +414,35 @@ impl LoginState {
     }
 }
 
+/// The region that a login names; `all` takes a limit away.
+fn check_region(definition: &Definition, region: String) -> Result<Option<String>, WireError> {
+    let provider = &definition.name;
+    if region == "all" {
+        return Ok(None);
+    }
+    if definition.regions.iter().any(|(name, _)| *name == region) {
+        return Ok(Some(region));
+    }
+    let names: Vec<String> = definition
+        .regions
+        .iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    Err(if names.is_empty() {
+        WireError::new(
+            ErrorCode::BadRequest,
+            format!("`{provider}` has no regions"),
+        )
+        .hint("leave `--region` out")
+    } else {
+        WireError::new(
+            ErrorCode::BadRequest,
+            format!("`{provider}` has no region `{region}`"),
+        )
+        .hint(format!("it has {}, or `all`", names.join(", ")))
+    })
+}
+
 /// Refuses a secret that cannot be right, without repeating any of it (threat D10).
 fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
     let provider = &definition.name;
@@ -446,7 +486,7 @@ fn form(session: &Session) -> LoginForm {
         display_name: definition.display_name.clone(),
         connection: session.connection.clone(),
         variable: definition.variables().into_iter().next(),
-        hosts: definition.hosts(),
+        hosts: definition.hosts_in(session.region.as_deref()),
         key_urls: definition.key_urls.clone(),
         hint: definition.key_hint.clone(),
         pattern: definition.key_pattern.clone().map(

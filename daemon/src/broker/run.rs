@@ -21,7 +21,7 @@ use super::upstream::Settings;
 use crate::audit::{self, Record};
 use crate::errors::storage;
 use crate::providers::Definition;
-use crate::proxy::{self, RunCa, RunView, Unmatched};
+use crate::proxy::{self, Reach, RunCa, RunView};
 use crate::routing::{HostPattern, RouteTable};
 use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
@@ -85,6 +85,10 @@ impl Run {
             .cloned()
     }
 
+    pub(super) fn allows(&self, provider: &ProviderName) -> bool {
+        self.record().spec.allows(provider)
+    }
+
     pub(super) fn had(&self, provider: &ProviderName) -> bool {
         self.record().had.contains(provider)
     }
@@ -125,16 +129,16 @@ impl Broker {
 
     /// Ends a run by request.
     pub fn stop_run(&self, id: &RunId) -> Result<(), WireError> {
-        match self.runs.find(id) {
-            Some(run) => {
-                self.end_run(&run);
-                Ok(())
-            }
-            None => Err(
-                WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
-                    .hint("`authsome runs` lists them"),
-            ),
-        }
+        self.end_run(&*self.living_run(id)?);
+        Ok(())
+    }
+
+    /// The living run `id`.
+    pub fn living_run(&self, id: &RunId) -> Result<Arc<Run>, WireError> {
+        self.runs.find(id).ok_or_else(|| {
+            WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
+                .hint("`authsome runs` lists them")
+        })
     }
 
     /// Living runs, oldest first.
@@ -212,14 +216,11 @@ impl Broker {
             token,
             table: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
             ca,
-            unmatched: match record.spec.unmatched {
-                authsome_proto::request::Unmatched::Tunnel => Unmatched::Tunnel,
-                authsome_proto::request::Unmatched::Deny => Unmatched::Deny,
-            },
+            unmatched: record.spec.unmatched,
             pid: record.process.pid,
             program: record.program.as_str().into(),
             ended: CancellationToken::new(),
-            plain: upstream.pool(),
+            plain: upstream.pool(Reach::Anywhere),
             clock: SystemTime::now,
             injected: AtomicU64::new(0),
             refused: AtomicU64::new(0),

@@ -142,7 +142,12 @@ impl Broker {
         })
     }
 
-    fn spec_of(&self, request: &RunStart, outer: Option<&Run>) -> Result<RunSpec, WireError> {
+    /// What a run may use that is asked for in this way.
+    pub(super) fn spec_of(
+        &self,
+        request: &RunStart,
+        outer: Option<&Run>,
+    ) -> Result<RunSpec, WireError> {
         for provider in request
             .only
             .iter()
@@ -209,7 +214,7 @@ impl Broker {
     }
 
     /// All host patterns that a run may ever need: those of every definition there is.
-    fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
+    pub(super) fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
         let catalogue = self.catalogue.load();
         let mut names: Vec<HostPattern> = catalogue
             .entries()

@@ -60,6 +60,35 @@ impl Definition {
         hosts
     }
 
+    /// The same of one region, with those that belong to none; of all if `region` is absent.
+    pub fn hosts_in(&self, region: Option<&str>) -> Vec<String> {
+        let other: Vec<String> = self
+            .routes
+            .iter()
+            .flat_map(|rule| {
+                let hosts = rule.hosts.iter();
+                hosts
+                    .filter(|host| self.is_elsewhere(region, host))
+                    .map(|host| rule.place(host))
+            })
+            .collect();
+        let mut hosts = self.hosts();
+        hosts.retain(|host| !other.contains(host));
+        hosts
+    }
+
+    /// Whether `host` belongs to another region than `region`. A region that the definition does
+    /// not know any more is no host's.
+    pub fn is_elsewhere(&self, region: Option<&str>, host: &HostPattern) -> bool {
+        region.is_some_and(|region| {
+            let mut homes = self
+                .regions
+                .iter()
+                .filter(|(_, hosts)| hosts.contains(host));
+            homes.next().is_some_and(|(name, _)| name != region)
+        })
+    }
+
     /// Whether a person can log in to it today.
     pub fn is_ready(&self) -> bool {
         self.availability == Availability::Ready

@@ -24,7 +24,7 @@ use super::link::{Busy, Link};
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
-use super::{Credential, RouteCredential, Unmatched, inject, websocket};
+use super::{Credential, Unmatched, inject, websocket};
 use crate::routing::{Decision, Presented, RefuseCode, RequestView, decide, overrides_method};
 
 /// Names a request may give: one `Host`, one authority. One more tells that there are too many.
@@ -132,19 +132,14 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
         Decision::Pass => Verdict::Pass,
         Decision::Refuse(code) => Verdict::Refuse(code, None),
         Decision::Inject(route) => {
-            let code = match &route.credential {
-                RouteCredential::Ready(credential) => {
-                    return Verdict::Inject(Arc::clone(credential));
-                }
-                RouteCredential::HostUnconfirmed => RefuseCode::HostUnconfirmed,
-                RouteCredential::LoginNeeded => RefuseCode::LoginNeeded,
-                RouteCredential::VaultLocked => RefuseCode::VaultLocked,
+            let names = || {
+                let (provider, connection) = (&route.provider, &route.connection);
+                (provider.as_str().into(), connection.as_str().into())
             };
-            let names = (
-                route.provider.as_str().into(),
-                route.connection.as_str().into(),
-            );
-            Verdict::Refuse(code, Some(names))
+            match route.credential.ready() {
+                Ok(credential) => Verdict::Inject(Arc::clone(credential)),
+                Err(code) => Verdict::Refuse(code, Some(names())),
+            }
         }
     }
 }

@@ -80,9 +80,10 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
         rotated_at: record.rotated_at.clone(),
         last_used: record.last_used.clone(),
         expires_at: None,
-        hosts: definition
-            .as_ref()
-            .map_or_else(|| record.hosts.clone(), |it| it.hosts()),
+        hosts: definition.as_ref().map_or_else(
+            || record.hosts.clone(),
+            |it| it.hosts_in(record.region.as_deref()),
+        ),
         unconfirmed_hosts: definition
             .as_ref()
             .map_or_else(Vec::new, |it| hosts_gained(it, &record.hosts)),
