@@ -25,25 +25,15 @@ fn happens(run: &LiveRun, stand_in: &StandIn, method: &str, host: &str, path: &s
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
     let answer = run.proxy().ask(host, &request).unwrap();
     let arrived = stand_in.requests();
-    match answer.code() {
-        Some(code) => {
-            assert!(
-                arrived.is_empty(),
-                "{method} {host}{path}: refused, and arrived"
-            );
-            code.to_owned()
-        }
-        None => {
-            let [request] = arrived.as_slice() else {
-                panic!("{method} {host}{path}: {} requests arrived", arrived.len());
-            };
-            if request.header("authorization").is_empty() {
-                "pass".to_owned()
-            } else {
-                "inject".to_owned()
-            }
-        }
+    if let Some(code) = answer.code() {
+        assert!(arrived.is_empty(), "{method} {host}{path}: it arrived");
+        return code.to_owned();
     }
+    let [request] = arrived.as_slice() else {
+        panic!("{method} {host}{path}: {} requests", arrived.len());
+    };
+    let bare = request.header("authorization").is_empty();
+    if bare { "pass" } else { "inject" }.to_owned()
 }
 
 /// D5, D6: the command and the proxy ask the same function.
