@@ -45,8 +45,9 @@ pub struct Definition {
 const PLACEHOLDER: &str = "authsome-proxy-managed";
 
 impl Definition {
-    /// The host patterns of all routes in order, each once; with `:port` where it is not 443, since
-    /// another port of the same host is another destination.
+    /// The host patterns of all routes in order, each once; with `:port` where it is not 443 and
+    /// with the path where it is not every path (`api.intercom.io/fin/**`), since another port or
+    /// another path of the same host is another destination.
     pub fn hosts(&self) -> Vec<String> {
         let mut hosts = Vec::new();
         for rule in &self.routes {
@@ -199,11 +200,14 @@ pub struct RouteRule {
 impl RouteRule {
     /// One of the rule's hosts as [`Definition::hosts`] writes it.
     pub fn place(&self, pattern: &HostPattern) -> String {
-        if self.port == HTTPS_PORT {
-            pattern.to_string()
-        } else {
-            format!("{pattern}:{}", self.port)
+        let mut place = pattern.to_string();
+        if self.port != HTTPS_PORT {
+            place = format!("{place}:{}", self.port);
         }
+        if !self.path.is_everything() {
+            place = format!("{place}{}", self.path);
+        }
+        place
     }
 }
 

@@ -313,7 +313,7 @@ mod tests {
         let (definition, problems) = parse_definition(GOOD, "x.json".as_ref(), None);
         assert_eq!(problems, []);
         let definition = definition.unwrap();
-        assert_eq!(definition.hosts(), ["api.x.com"]);
+        assert_eq!(definition.hosts(), ["api.x.com/v1/**"]);
         assert_eq!(definition.availability, Availability::Ready);
         assert!(definition.key_pattern.unwrap().matches("x_abc"));
     }
@@ -342,7 +342,7 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         assert_eq!(except, ["/v1/admin/**", "/v1/x/**"]);
-        assert_eq!(definition.hosts_in(Some("us")), ["api.x.com"]);
+        assert_eq!(definition.hosts_in(Some("us")), ["api.x.com/v1/**"]);
         assert_eq!(definition.hosts_in(Some("eu")), [""; 0]);
         let (again, problems) = parse_definition(&definition.to_json(), "x.json".as_ref(), None);
         assert_eq!(
