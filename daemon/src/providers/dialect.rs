@@ -463,7 +463,7 @@ mod tests {
             [
                 "api.acmegit.example",
                 "*.acmegit.example",
-                "acmegit.example"
+                "acmegit.example/raw/**"
             ]
         );
     }
