@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use authsome_proto::{ProviderName, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::life::Life;
 use super::spec::RunSpec;
 use crate::files;
 use crate::sys::pidfd::Identity;
@@ -34,6 +35,9 @@ pub struct RunRecord {
     pub program: String,
     /// When it began, RFC 3339.
     pub started_at: String,
+    /// When it ends by itself; with its process where an older daemon wrote none.
+    #[serde(default)]
+    pub life: Life,
     /// What it may use.
     pub spec: RunSpec,
     /// Host patterns that its CA may sign for: later definitions need a new run.

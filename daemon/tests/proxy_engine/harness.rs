@@ -222,6 +222,8 @@ pub(crate) struct Setup {
     pub(crate) unmatched: Unmatched,
     pub(crate) upstream_proxy: Option<String>,
     pub(crate) own: OwnPorts,
+    /// When the run is over by the clock.
+    pub(crate) deadline: Option<SystemTime>,
     pub(crate) ready: bool,
 }
 
@@ -234,6 +236,7 @@ impl Setup {
             unmatched: Unmatched::Tunnel,
             upstream_proxy: None,
             own: OwnPorts::default(),
+            deadline: None,
             ready: true,
         }
     }
@@ -313,6 +316,7 @@ impl Proxy {
             pid: 1,
             program: "test".into(),
             ended: CancellationToken::new(),
+            deadline: setup.deadline,
             plain: Upstream::new(settings),
             clock: SystemTime::now,
             injected: 0.into(),
