@@ -3,7 +3,8 @@
 //! 1. The first process is waited for by its pidfd. Of a run that keeps, its end is noted, since
 //!    its pid means nothing from then on (`inside`), and somebody who is left is looked for: a run
 //!    inside of this one, or a process with its mark (`runs/tree.rs`).
-//! 2. Whoever is found is waited for, then it is looked again; nobody left, the run is over.
+//! 2. Whoever is found is waited for, until it ends or bears the mark no longer; then it is looked
+//!    again. Nobody left, the run is over.
 //! 3. Beside that runs the time. It is told by the wall clock, which goes on while the machine
 //!    sleeps, and by the timer, which does not go back when somebody sets the clock.
 //!
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Broker;
 use super::run::Run;
-use crate::runs::tree;
+use crate::runs::tree::{self, Marked};
 use crate::runs::watch::Watched;
 
 /// Longest sleep before the clock is looked at again. After a machine slept, the connections of a
@@ -30,12 +31,15 @@ const STEP: Duration = Duration::from_secs(30);
 /// must not keep us reading `/proc`; longer would leave it alive for longer than it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long to wait after the processes could not be looked at.
+/// Longest time before a process that is waited for is asked again whether it bears the mark, and
+/// how long to wait after the processes could not be looked at. It is asked soon at first, since
+/// whoever was seen between `fork` and `env -i` is not one of the run; shorter would wake the
+/// machine more often.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Who keeps a run alive when its first process is gone.
 enum Left {
-    Process(Watched),
+    Process(Marked),
     /// Its processes carry its own mark.
     Inner(Arc<Run>),
 }
@@ -66,7 +70,7 @@ impl Broker {
             let looked = Instant::now();
             match self.left_of(run).await {
                 Ok(Some(Left::Process(process))) => {
-                    let _ended = process.ended().await;
+                    is_out(&process).await;
                     sleep_until(looked + LOOK_EVERY).await;
                 }
                 Ok(Some(Left::Inner(inner))) => inner.view.ended.cancelled().await,
@@ -96,6 +100,22 @@ impl Broker {
     fn inner_of(&self, run: &Run) -> Option<Arc<Run>> {
         let inside = |it: &Arc<Run>| it.record().outer.as_ref() == Some(&run.view.id);
         self.runs.all().into_iter().find(inside)
+    }
+}
+
+/// Returns when `process` has ended or bears the mark no longer.
+async fn is_out(process: &Marked) {
+    let mut pause = LOOK_EVERY;
+    loop {
+        tokio::select! {
+            _ended = process.ended() => return,
+            () = sleep(pause) => {}
+        }
+        // if it cannot be asked, looking for all of them will tell why
+        if !process.is_marked().await.unwrap_or(false) {
+            return;
+        }
+        pause = LOOK_AGAIN.min(pause * 2);
     }
 }
 

@@ -36,14 +36,46 @@ pub const LOOKS: [Duration; 3] = [
     Duration::from_millis(900),
 ];
 
+/// A process that was marked as one of a run when it was found.
+#[derive(Debug)]
+pub struct Marked {
+    process: Watched,
+    pid: u32,
+    mark: String,
+}
+
+impl Marked {
+    /// Returns when the process has ended.
+    pub async fn ended(&self) -> io::Result<()> {
+        self.process.ended().await
+    }
+
+    /// Whether it still is marked. It may execute another program without the variable.
+    pub async fn is_marked(&self) -> io::Result<bool> {
+        let (pid, mark) = (self.pid, self.mark.clone());
+        let asked = tokio::task::spawn_blocking(move || processes::is_marked(pid, MARK, &mark));
+        asked.await.map_err(io::Error::other)?
+    }
+}
+
 /// A living process that is marked as one of `run`; of several the one with the lowest pid, which
 /// is likely the one that lives longest.
-pub async fn somebody(run: &RunId) -> io::Result<Option<Watched>> {
+pub async fn somebody(run: &RunId) -> io::Result<Option<Marked>> {
     let mark = run.as_str().to_owned();
     // the list may be long, and a process can make who reads its memory wait
-    let found = tokio::task::spawn_blocking(move || processes::marked(MARK, &mark));
-    let found = found.await.map_err(io::Error::other)??;
-    found.map(Watched::new).transpose()
+    let found = tokio::task::spawn_blocking(move || {
+        processes::marked(MARK, &mark).map(|found| (found, mark))
+    });
+    let (found, mark) = found.await.map_err(io::Error::other)??;
+    found
+        .map(|(pid, process)| {
+            Ok(Marked {
+                process: Watched::new(process)?,
+                pid,
+                mark,
+            })
+        })
+        .transpose()
 }
 
 /// The runs that living processes are marked as, also those that are over.

@@ -33,15 +33,10 @@ pub fn of_our_user() -> io::Result<Vec<u32>> {
 }
 
 /// The process of our user with the lowest pid that lives and has `name` = `value` in the
-/// environment that it was started with.
-pub fn marked(name: &str, value: &str) -> io::Result<Option<OwnedFd>> {
+/// environment that it was started with: its pid and a handle on it.
+pub fn marked(name: &str, value: &str) -> io::Result<Option<(u32, OwnedFd)>> {
     for pid in of_our_user()? {
-        let is_marked = || match pidfd::environment(pid, name) {
-            Ok(found) => Ok(found.as_deref() == Some(value)),
-            Err(error) if is_hidden(&error) => Ok(false),
-            Err(error) => Err(error),
-        };
-        if !is_marked()? {
+        if !is_marked(pid, name, value)? {
             continue;
         }
         let process = match pidfd::open(pid) {
@@ -51,11 +46,21 @@ pub fn marked(name: &str, value: &str) -> io::Result<Option<OwnedFd>> {
         };
         // asked again: what held the pid before it was opened may have been another process, but
         // one that lives now has held it ever since
-        if is_marked()? && pidfd::is_alive(process.as_fd()) {
-            return Ok(Some(process));
+        if is_marked(pid, name, value)? && pidfd::is_alive(process.as_fd()) {
+            return Ok(Some((pid, process)));
         }
     }
     Ok(None)
+}
+
+/// Whether the process that has `pid` now has `name` = `value` in the environment that its program
+/// was started with. Not if it is gone or does not let us look.
+pub fn is_marked(pid: u32, name: &str, value: &str) -> io::Result<bool> {
+    match pidfd::environment(pid, name) {
+        Ok(found) => Ok(found.as_deref() == Some(value)),
+        Err(error) if is_hidden(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The values of `name` in the environments that the processes of our user were started with.
@@ -106,7 +111,8 @@ mod tests {
         let mut other = sleeper(&format!("{value}-not"));
         assert!(of_our_user().unwrap().contains(&wanted.id()));
         assert!(values_of(NAME).unwrap().contains(&value));
-        let found = marked(NAME, &value).unwrap().unwrap();
+        let (pid, found) = marked(NAME, &value).unwrap().unwrap();
+        assert_eq!(pid, wanted.id());
         wanted.kill().unwrap();
         // ended, and not waited for: its pid is still there
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
