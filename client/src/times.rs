@@ -21,8 +21,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| format!("months and years differ in length; {FORMS}"))?;
-    let duration = Duration::try_from(duration)
-        .map_err(|_| format!("it cannot be in the past; {FORMS}"))?;
+    let duration =
+        Duration::try_from(duration).map_err(|_| format!("it cannot be in the past; {FORMS}"))?;
     if duration > DURATION_MAX {
         return Err("365 days are the most".into());
     }

@@ -23,7 +23,9 @@ use authsome_proto::response::{
     Exported, Forgotten, LogVerified, LoggedIn, LoginStarted, Outcome, Provider, Providers,
     Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, WhoAmI,
 };
-use authsome_proto::{ClientFrame, ErrorCode, Event, LoginStage, RunEnding, Secret, ServerFrame, WireError};
+use authsome_proto::{
+    ClientFrame, ErrorCode, Event, LoginStage, RunEnding, Secret, ServerFrame, WireError,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -51,7 +51,8 @@ fn ending_of(home: &Home, id: &str) -> Option<String> {
             .into_iter()
             .find(|record| record["event"] == "run_end")
     });
-    end.get("code").map(|code| code.as_str().unwrap().to_owned())
+    end.get("code")
+        .map(|code| code.as_str().unwrap().to_owned())
 }
 
 /// The proxy refuses the run's token, and nothing reaches the server.
@@ -284,7 +285,10 @@ fn a_run_inside_a_run_gets_no_more_time_than_is_left() {
         (said, run)
     };
     let (said, run) = inner("--for 2h");
-    assert!(said.contains("warning: the run around this one has"), "{said}");
+    assert!(
+        said.contains("warning: the run around this one has"),
+        "{said}"
+    );
     assert_eq!(expires(&run), ends);
     let (said, run) = inner("--for 1m");
     assert!(!said.contains("warning"), "{said}");
@@ -464,11 +468,7 @@ fn a_run_whose_time_was_up_while_nobody_watched_is_not_taken_up_again() {
     let (stand_in, home) = world();
     let begun = Instant::now();
     let run = LiveRun::start(&home, &["--for", "2s"]);
-    let (id, proxy, folder) = (
-        run.id().to_owned(),
-        run.proxy(),
-        folder(&home, run.id()),
-    );
+    let (id, proxy, folder) = (run.id().to_owned(), run.proxy(), folder(&home, run.id()));
     assert!(folder.exists());
     home.crash_daemon();
     // its second is rounded up
@@ -532,7 +532,10 @@ fn privileged_calls_from_what_a_kept_run_left_behind_are_refused() {
         assert_eq!(home.canary().search(name, said(name).as_bytes()), []);
     }
     let wider = said("wider");
-    assert!(wider.contains("a run inside a run can only narrow"), "{wider}");
+    assert!(
+        wider.contains("a run inside a run can only narrow"),
+        "{wider}"
+    );
     let who: Value = serde_json::from_str(&said("who")).unwrap();
     assert_eq!(who["run"], run.id());
     assert!(run_of(&home, run.id()).is_some(), "it was stopped");
@@ -547,14 +550,17 @@ fn whoever_takes_over_the_pid_of_a_first_process_is_not_inside_the_run() {
     // by then the end of the first process before was noticed, too
     wait_until_over(&home, lost.id());
     let who = |output: Output| output.succeeded().json()["run"].clone();
-    assert_eq!(who(home.authsome(["whoami", "--json"]).output()), Value::Null);
+    assert_eq!(
+        who(home.authsome(["whoami", "--json"]).output()),
+        Value::Null
+    );
     if !is_root() {
         eprintln!("the pid is not taken over: that needs root");
         return;
     }
     for _ in 0..200 {
-        let last = (run.first - 1).to_string();
-        let _said = std::fs::write("/proc/sys/kernel/ns_last_pid", last);
+        let before = (run.first - 1).to_string();
+        let _said = std::fs::write("/proc/sys/kernel/ns_last_pid", before);
         let squatter = home.authsome(["whoami", "--json"]).spawn();
         let pid = squatter.pid();
         let said = who(squatter.wait());
@@ -577,7 +583,16 @@ fn a_tmux_server_keeps_its_run() {
             .args(["-f", "/dev/null"])
             .args(words)
     };
-    let session = ["tmux", "-f", "/dev/null", "new-session", "-d", "-s", "one", "sh"];
+    let session = [
+        "tmux",
+        "-f",
+        "/dev/null",
+        "new-session",
+        "-d",
+        "-s",
+        "one",
+        "sh",
+    ];
     home.authsome(["run", "--keep", "8h", "--"])
         .args(session)
         .env("TMUX_TMPDIR", home.work())
@@ -591,7 +606,8 @@ fn a_tmux_server_keeps_its_run() {
     let server: u32 = server.succeeded().line().parse().unwrap();
     let lost = Kept::start(&home, "lost", &["--keep", "8h"], &leave("lost", "env -i"));
     wait_until_over(&home, lost.id());
-    let line = format!("curl -sS -o /dev/null -w '%{{http_code}}' https://{HOST}/me >code; touch done");
+    let line =
+        format!("curl -sS -o /dev/null -w '%{{http_code}}' https://{HOST}/me >code; touch done");
     tmux(&["send-keys", "-t", "one", &line, "Enter"])
         .output()
         .succeeded();

@@ -176,7 +176,10 @@ mod tests {
         for seconds in [1, 29, 30, 31, 7200] {
             let took = took(&Clock::new(1), seconds).await;
             assert!(took >= Duration::from_secs(seconds), "{took:?}");
-            assert!(took <= Duration::from_millis(seconds * 1000 + 20), "{took:?}");
+            assert!(
+                took <= Duration::from_millis(seconds * 1000 + 20),
+                "{took:?}"
+            );
         }
         assert!(took(&Clock::new(1), 0).await.is_zero());
     }

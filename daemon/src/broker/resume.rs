@@ -22,10 +22,10 @@ use super::Broker;
 use crate::keys;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
+use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
 use crate::runs::tree::{self, Stored};
 use crate::runs::watch::Watched;
-use crate::runs::port;
 
 /// How long to wait between two tries while the vault is shut. Shorter would only ask a locked
 /// keyring more often; longer would keep a running child waiting after the unlock.
@@ -218,7 +218,10 @@ impl Broker {
                     continue;
                 }
                 Err(error) => {
-                    self.lose(&record, &format!("its certificate cannot be used ({error})"));
+                    self.lose(
+                        &record,
+                        &format!("its certificate cannot be used ({error})"),
+                    );
                     continue;
                 }
             };

@@ -14,9 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use authsome_proto::{
-    ConnectionName, ErrorCode, Event, ProviderName, RunEnding, RunId, WireError,
-};
+use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunEnding, RunId, WireError};
 use tokio_util::sync::CancellationToken;
 
 use super::Broker;
