@@ -1,6 +1,7 @@
 //! How long a run lives: `run --for`, `run --keep`, and what `runs` says of it.
 
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,14 @@ fn pid_in(path: &std::path::Path) -> u32 {
     wait_for("a pid", SOON, || {
         let text = std::fs::read_to_string(path).ok()?;
         text.strip_suffix('\n')?.parse().ok()
+    })
+}
+
+/// Takes a port that a daemon which was killed had. Its last thread may hold it for a moment longer.
+#[track_caller]
+fn occupy(address: SocketAddr) -> TcpListener {
+    wait_for("the port of the dead daemon", SOON, || {
+        TcpListener::bind(address).ok()
     })
 }
 
@@ -630,7 +639,7 @@ fn a_run_whose_port_was_taken_meanwhile_says_so_until_it_is_stopped() {
     let (id, address) = (run.id().to_owned(), run.proxy().address);
     assert_eq!(run_of(&home, &id).unwrap()["problem"], Value::Null);
     home.crash_daemon();
-    let _squatter = std::net::TcpListener::bind(address);
+    let _squatter = occupy(address);
     home.authsome(["status"]).output().succeeded();
     let lost = run_of(&home, &id).expect("its process lives");
     let problem = lost["problem"].as_str().unwrap();
@@ -653,7 +662,7 @@ fn a_run_that_is_lost_is_forgotten_with_its_process() {
     let run = LiveRun::start(&home, &[]);
     let (id, address) = (run.id().to_owned(), run.proxy().address);
     home.crash_daemon();
-    let _squatter = std::net::TcpListener::bind(address);
+    let _squatter = occupy(address);
     home.authsome(["status"]).output().succeeded();
     assert!(run_of(&home, &id).is_some());
     run.end();
@@ -669,8 +678,7 @@ fn a_run_that_lost_only_its_own_port_says_so_and_is_served() {
     let record: Value = serde_json::from_slice(&record).unwrap();
     let port = u16::try_from(record["direct_port"].as_u64().unwrap()).unwrap();
     home.crash_daemon();
-    // if somebody else was faster, it is taken as well
-    let _squatter = std::net::TcpListener::bind(("127.0.0.1", port));
+    let _squatter = occupy(([127, 0, 0, 1], port).into());
     home.authsome(["status"]).output().succeeded();
     let listed = run_of(&home, &id).expect("it was taken up again");
     let problem = listed["problem"].as_str().unwrap();
