@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use authsome_proto::request::Unmatched;
 use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId};
@@ -238,6 +239,8 @@ pub(crate) struct Login {
   authsome run --connection intercom=team -- ./sync.sh
   authsome run --only intercom,github -- npm start
   authsome run --unmatched deny -- curl https://api.intercom.io/me
+  authsome run --for 2h -- claude
+  authsome run --keep 8h -- tmux
 
 Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
 pub(crate) struct Run {
@@ -250,6 +253,18 @@ pub(crate) struct Run {
     /// Choose what happens to other hosts
     #[arg(long, value_name = "HOW")]
     pub(crate) unmatched: Option<UnmatchedChoice>,
+    /// End the run after this time at the latest, as in `90s`, `30m`, `1h30m` or `2d`
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::times::parse_duration)]
+    pub(crate) at_most: Option<Duration>,
+    /// Go on until the last process of the command is gone, and after this time at the latest: for
+    /// commands that return at once, such as `code .`
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "at_most",
+        value_parser = crate::times::parse_duration
+    )]
+    pub(crate) keep: Option<Duration>,
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

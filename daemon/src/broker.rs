@@ -14,10 +14,12 @@
 //!
 //! Not here: what a run may use (`runs/spec.rs`), where a request goes (`routing`).
 
+mod absent;
 mod credentials;
 mod explain;
 mod forget;
 mod inside;
+mod life;
 mod login;
 mod lookup;
 mod reload;
@@ -45,6 +47,7 @@ use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
 
+pub use absent::AbsentRun;
 pub use inside::Inside;
 pub use login::LoginState;
 pub use run::Run;
@@ -83,6 +86,7 @@ pub struct Broker {
     proxy_tasks: TaskTracker,
     credentials: credentials::Credentials,
     runs: run::Runs,
+    absent: absent::AbsentRuns,
     logins: login::Logins,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
@@ -123,6 +127,7 @@ impl Broker {
             proxy_tasks: TaskTracker::new(),
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
+            absent: absent::AbsentRuns::default(),
             logins: login::Logins::default(),
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),

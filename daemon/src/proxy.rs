@@ -129,6 +129,8 @@ pub struct RunView {
     pub program: Arc<str>,
     /// Cancelled when the run is over: its token is dead and its connections are closed.
     pub ended: CancellationToken,
+    /// When it is over at the latest.
+    pub deadline: Option<SystemTime>,
     /// Connections for requests that carry no credential.
     pub plain: Upstream,
     /// The clock that certificates are made by.
@@ -137,6 +139,17 @@ pub struct RunView {
     pub injected: AtomicU64,
     /// Requests refused.
     pub refused: AtomicU64,
+}
+
+impl RunView {
+    /// Whether the run is over. The clock says so, too: a machine that slept wakes up with timers
+    /// that are late, and a dead token must not open anything until they come.
+    pub fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
+            || self
+                .deadline
+                .is_some_and(|deadline| (self.clock)() >= deadline)
+    }
 }
 
 impl fmt::Debug for RunView {

@@ -349,7 +349,7 @@ pub struct Run {
     pub refused: u64,
     /// Why it no longer works, if it does not.
     pub problem: Option<String>,
-    /// When it ends at the latest, if its start said so.
+    /// When it ends at the latest, if its start or that of the run around it said so.
     pub expires_at: Option<String>,
     /// Whether it outlives its first process.
     pub keeps: bool,

@@ -23,7 +23,9 @@ use authsome_proto::response::{
     Exported, Forgotten, LogVerified, LoggedIn, LoginStarted, Outcome, Provider, Providers,
     Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, WhoAmI,
 };
-use authsome_proto::{ClientFrame, ErrorCode, Event, LoginStage, Secret, ServerFrame, WireError};
+use authsome_proto::{
+    ClientFrame, ErrorCode, Event, LoginStage, RunEnding, Secret, ServerFrame, WireError,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -397,7 +399,10 @@ fn events() -> Vec<Event> {
         stage(LoginStage::Rejected { reason: s("no") }),
         stage(LoginStage::Storing),
         Event::RunStarted { run: name("run1") },
-        Event::RunEnded { run: name("run1") },
+        Event::RunEnded {
+            run: name("run1"),
+            why: RunEnding::Expired,
+        },
         Event::Missed { count: 4 },
     ]
 }

@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use authsome_proto::environment::PARENT_VARIABLES;
 use authsome_proto::request::{RunLife, RunStart};
@@ -42,6 +43,8 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         connections,
         only,
         unmatched,
+        at_most,
+        keep,
         command,
     } = arguments;
     let Some((program, rest)) = command.split_first() else {
@@ -55,7 +58,7 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         only,
         unmatched: unmatched.map(Into::into),
         variables: Vec::new(),
-        life: RunLife::Process,
+        life: life(at_most, keep),
         project: None,
         environment: parent_variables(|name| std::env::var_os(name)),
         program: file_name(program),
@@ -96,6 +99,15 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         _ => Problem::NotExecutable(error.to_string()),
     };
     Err(problem.told(program, ui))
+}
+
+/// How long the run is to live; at most one of the two is given.
+fn life(at_most: Option<Duration>, keep: Option<Duration>) -> RunLife {
+    match (at_most, keep) {
+        (_, Some(time)) => RunLife::TreeAtMost(time.as_secs()),
+        (Some(time), None) => RunLife::ProcessAtMost(time.as_secs()),
+        (None, None) => RunLife::Process,
+    }
 }
 
 /// Why a command cannot be run.

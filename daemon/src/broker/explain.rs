@@ -22,6 +22,7 @@ use crate::routing::{
     Authority, Decision, Entry, Explanation, Finding, Methods, PathScope, Presented, RefuseCode,
     RequestView, Route, Verdict, Way, enter, explain,
 };
+use crate::runs::life::Life;
 use crate::runs::record::RunRecord;
 use crate::sys::pidfd::Identity;
 
@@ -85,6 +86,7 @@ impl Broker {
             had: BTreeSet::new(),
             proxy_port: 0,
             direct_port: None,
+            life: Life::default(),
         };
         let run = self.new_run(record, names, ca, token, self.upstream().await?);
         self.refresh_run(&run).await;

@@ -1,7 +1,7 @@
 //! Starting a run.
 //!
 //! 1. The peer's process is taken hold of by pidfd before anything else.
-//! 2. If it belongs to a living run, the new run is narrowed to that one.
+//! 2. If it belongs to a living run, the new run is narrowed to that one, and ends with it.
 //! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
 //! 4. The run is entered for the proxy, its process is watched, and the client gets the
 //!    environment to exec with.
@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use authsome_proto::request::RunStart;
-use authsome_proto::{ErrorCode, WireError, response};
+use authsome_proto::request::{RunLife, RunStart};
+use authsome_proto::{ErrorCode, RunEnding, WireError, response};
 
 use super::run::Run;
 use super::{Broker, Inside, now};
@@ -28,7 +28,7 @@ use crate::runs::environment::{self, Inputs};
 use crate::runs::record::RunRecord;
 use crate::runs::spec::{Asked, RunSpec};
 use crate::runs::watch::Watched;
-use crate::runs::{port, record};
+use crate::runs::{Life, life, port, record, tree};
 use crate::sys::pidfd::Identity;
 
 /// How long the files of a run may take. They are small; a file system that hangs must not hold up
@@ -64,6 +64,7 @@ impl Broker {
             }
         };
         let spec = self.spec_of(&request, outer.as_deref())?;
+        let given = life_of(request.life, outer.as_deref())?;
         let process = Identity::of(asker.pid)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let watched = Watched::new(asker.process)
@@ -90,6 +91,7 @@ impl Broker {
             process,
             program: request.program.clone(),
             started_at: now(),
+            life: given.life,
             spec,
             names: names.iter().map(ToString::to_string).collect(),
             had: BTreeSet::new(),
@@ -108,6 +110,7 @@ impl Broker {
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
+        started.detail = detail_of(given.life);
         let prepared = match self.write_run(&run, &request).await {
             Ok(environment) => self.record(started).await.map(|()| environment),
             Err(error) => Err(error),
@@ -122,22 +125,24 @@ impl Broker {
             }
         };
 
-        self.enter_run(&run, watched, Some(direct));
+        self.enter_run(&run, Some(watched), Some(direct));
         self.make_spare(secret, names);
         // the end of the outer run may have passed by before this one could be found
         if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
-            self.end_run(&run);
+            self.end_run(&run, RunEnding::OuterEnded);
             return Err(WireError::new(
                 ErrorCode::RefusedInsideRun,
                 "the run around this one ended",
             ));
         }
         let granted = self.granted(&run);
+        let mut warnings = environment.warnings;
+        warnings.extend(given.warnings);
         Ok(response::RunStarted {
             run: id,
             set: environment.set,
             remove: environment.remove,
-            warnings: environment.warnings,
+            warnings,
             granted,
         })
     }
@@ -311,4 +316,26 @@ impl Broker {
             .flat_map(|entry| entry.definition.placeholders())
             .collect()
     }
+}
+
+/// How long the run may live that is asked for inside of `outer`.
+fn life_of(asked: RunLife, outer: Option<&Run>) -> Result<life::Given, WireError> {
+    if !tree::SUPPORTED && matches!(asked, RunLife::TreeAtMost(_)) {
+        return Err(WireError::new(
+            ErrorCode::BadRequest,
+            "a run cannot outlive its first process on this system",
+        )
+        .hint("leave out `--keep`, and start a command that stays until the work is done"));
+    }
+    let outer = outer.map(|run| run.record().life);
+    Life::of(asked, SystemTime::now(), outer).map_err(|error| {
+        WireError::new(ErrorCode::BadRequest, "this is no time that a run can have").because(&error)
+    })
+}
+
+/// What the audit log says of a life that is not the usual one.
+fn detail_of(life: Life) -> Option<Box<str>> {
+    let until = life.deadline().map(super::time)?;
+    let end = if life.keeps { "last" } else { "first" };
+    Some(format!("until its {end} process ends, or {until}").into())
 }

@@ -87,6 +87,9 @@ fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
 }
 
 fn judge(link: &Link, parts: &Parts) -> Verdict {
+    if link.run.is_over() {
+        return Verdict::Refuse(RefuseCode::RunEnded, None);
+    }
     let mut names: [&[u8]; NAMES_MAX] = [&[]; NAMES_MAX];
     let mut count = 0;
     let mut hosts = 0;

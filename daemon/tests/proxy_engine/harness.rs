@@ -224,6 +224,8 @@ pub(crate) struct Setup {
     pub(crate) unmatched: Unmatched,
     pub(crate) upstream_proxy: Option<String>,
     pub(crate) own: OwnPorts,
+    /// When the run is over by the clock.
+    pub(crate) deadline: Option<SystemTime>,
     pub(crate) ready: bool,
     /// The host with a route, and how far it may lead.
     pub(crate) host: (Authority, Reach),
@@ -238,6 +240,7 @@ impl Setup {
             unmatched: Unmatched::Tunnel,
             upstream_proxy: None,
             own: OwnPorts::default(),
+            deadline: None,
             ready: true,
             host: (Authority::parse(GOOD, Some(443)).unwrap(), Reach::Public),
         }
@@ -319,6 +322,7 @@ impl Proxy {
             pid: 1,
             program: "test".into(),
             ended: CancellationToken::new(),
+            deadline: setup.deadline,
             plain: Upstream::new(settings, Reach::Anywhere),
             clock: SystemTime::now,
             injected: 0.into(),
