@@ -20,6 +20,7 @@ mod forget;
 mod inside;
 mod login;
 mod lookup;
+mod policies;
 mod reload;
 mod resume;
 mod routes;
@@ -41,6 +42,7 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::errors::Explain;
 use crate::login::Pages;
+use crate::policy::Limits;
 use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
@@ -83,6 +85,8 @@ pub struct Broker {
     proxy_tasks: TaskTracker,
     credentials: credentials::Credentials,
     runs: run::Runs,
+    /// The limits of `config.toml`, shared by all runs.
+    limits: Limits,
     logins: login::Logins,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
@@ -123,6 +127,7 @@ impl Broker {
             proxy_tasks: TaskTracker::new(),
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
+            limits: Limits::default(),
             logins: login::Logins::default(),
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),

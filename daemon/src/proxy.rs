@@ -49,6 +49,7 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
+use crate::policy::Limiter;
 use crate::routing::{Filled, RouteTable};
 use crate::sys::locked::LockedBytes;
 
@@ -88,8 +89,8 @@ pub enum RouteCredential {
     HostUnconfirmed,
     /// The connection is gone, expired or was never made.
     LoginNeeded,
-    /// The credential is here.
-    Ready(Arc<Credential>),
+    /// The credential is here, and how often it may be used.
+    Ready(Arc<Credential>, Arc<[Arc<Limiter>]>),
     /// The vault is locked, so the credential could not be read.
     VaultLocked,
 }

@@ -146,6 +146,7 @@ impl Broker {
                 lost(&mut routes, run, &definition);
             }
         }
+        self.put_policies(run, &mut routes);
         routes
     }
 }
@@ -172,7 +173,9 @@ fn add(
     let credential = match lookup {
         Lookup::Found(loaded) => loaded
             .fill(key, &rule.slot, || upstream.pool())
-            .map_or(RouteCredential::LoginNeeded, RouteCredential::Ready),
+            .map_or(RouteCredential::LoginNeeded, |credential| {
+                RouteCredential::Ready(credential, Arc::default())
+            }),
         Lookup::Missing => RouteCredential::LoginNeeded,
         Lookup::Unavailable => RouteCredential::VaultLocked,
     };

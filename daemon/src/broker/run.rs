@@ -20,6 +20,7 @@ use super::Broker;
 use super::upstream::Settings;
 use crate::audit::{self, Record};
 use crate::errors::storage;
+use crate::policy::Project;
 use crate::providers::Definition;
 use crate::proxy::{self, RunCa, RunView, Unmatched};
 use crate::routing::{HostPattern, RouteTable};
@@ -36,6 +37,8 @@ pub struct Run {
     record: Mutex<RunRecord>,
     /// Definitions that had a connection in this run, as they were.
     had: Mutex<BTreeMap<ProviderName, Arc<Definition>>>,
+    /// Project files in force in it, outermost first; the runs inside it share them.
+    pub(super) projects: Vec<Arc<Project>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -202,6 +205,7 @@ impl Broker {
         names: Vec<HostPattern>,
         ca: RunCa,
         token: LockedBytes,
+        projects: Vec<Arc<Project>>,
         upstream: &Settings,
     ) -> Arc<Run> {
         if let Some(port) = record.direct_port {
@@ -229,6 +233,7 @@ impl Broker {
             names,
             record: Mutex::new(record),
             had: Mutex::default(),
+            projects,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Starting a run.
 //!
 //! 1. The peer's process is taken hold of by pidfd before anything else.
-//! 2. If it belongs to a living run, the new run is narrowed to that one.
+//! 2. If it belongs to a living run, the new run is narrowed to that one; then to the project file
+//!    that came with the request.
 //! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
 //! 4. The run is entered for the proxy, its process is watched, and the client gets the
 //!    environment to exec with.
@@ -49,7 +50,7 @@ impl Broker {
     pub async fn start_run(
         self: &Arc<Self>,
         asker: Asker,
-        request: RunStart,
+        mut request: RunStart,
     ) -> Result<response::RunStarted, WireError> {
         let _changing = self.changing.lock().await;
         let outer = match self.inside(asker.pid) {
@@ -63,7 +64,20 @@ impl Broker {
                 .hint("start the command from outside of that run"));
             }
         };
-        let spec = self.spec_of(&request, outer.as_deref())?;
+        let mut spec = self.spec_of(&request, outer.as_deref())?;
+        let mut projects = outer
+            .as_ref()
+            .map_or_else(Vec::new, |run| run.projects.clone());
+        let mut warnings = Vec::new();
+        if let Some(project) = self.project_of(request.project.as_ref())? {
+            warnings = self.check_project(&project, &request)?;
+            request.life = project.shorten(request.life);
+            spec = spec.confine(&project);
+            // the run around this one may have brought it already
+            if spec.projects.len() > projects.len() {
+                projects.push(project);
+            }
+        }
         let process = Identity::of(asker.pid)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let watched = Watched::new(asker.process)
@@ -101,6 +115,7 @@ impl Broker {
             names.clone(),
             ca,
             keys::run_token(&secret, &id),
+            projects,
             self.upstream().await?,
         );
         self.refresh_run(&run).await;
@@ -133,11 +148,12 @@ impl Broker {
             ));
         }
         let granted = self.granted(&run);
+        warnings.extend(environment.warnings);
         Ok(response::RunStarted {
             run: id,
             set: environment.set,
             remove: environment.remove,
-            warnings: environment.warnings,
+            warnings,
             granted,
         })
     }
@@ -173,6 +189,7 @@ impl Broker {
                 replaced: asked.replaced,
                 only: asked.only,
                 unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
+                projects: Vec::new(),
             }),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();

@@ -276,13 +276,16 @@ impl Proxy {
             prefix: "Bearer".into(),
         };
         let credential = if setup.ready {
-            RouteCredential::Ready(Arc::new(Credential {
-                filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
-                upstream: Upstream::new(Arc::clone(&settings)),
-                provider: "good".parse().unwrap(),
-                connection: "default".parse().unwrap(),
-                used: 0.into(),
-            }))
+            RouteCredential::Ready(
+                Arc::new(Credential {
+                    filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
+                    upstream: Upstream::new(Arc::clone(&settings)),
+                    provider: "good".parse().unwrap(),
+                    connection: "default".parse().unwrap(),
+                    used: 0.into(),
+                }),
+                Arc::default(),
+            )
         } else {
             RouteCredential::LoginNeeded
         };
