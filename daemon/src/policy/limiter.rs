@@ -51,6 +51,11 @@ impl Limiter {
         }
     }
 
+    /// How many requests wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.window().waiting(self.begun.elapsed())
+    }
+
     fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -138,12 +138,16 @@ impl Window {
             at = at.max(*last);
         }
         let wait = at.saturating_sub(now);
-        let ahead = self.turns.len() - self.turns.partition_point(|turn| *turn <= now);
-        if wait > rate.wait || (!wait.is_zero() && ahead >= WAITING_MAX) {
+        if wait > rate.wait || (!wait.is_zero() && self.waiting(now) >= WAITING_MAX) {
             return Err(wait);
         }
         self.turns.push_back(at);
         Ok(at)
+    }
+
+    /// How many wait for a turn that was given to them.
+    pub fn waiting(&self, now: Duration) -> usize {
+        self.turns.len() - self.turns.partition_point(|turn| *turn <= now)
     }
 
     /// Takes back a turn that nobody used.
