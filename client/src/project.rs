@@ -179,6 +179,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::io::Write as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
@@ -207,7 +208,10 @@ mod tests {
 
         fn put(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) {
             let path = self.at(path);
-            fs::write(&path, text).unwrap();
+            File::create(&path)
+                .unwrap()
+                .write_all(text.as_ref())
+                .unwrap();
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
 

@@ -22,6 +22,21 @@ pub(super) struct Policies {
     pub(super) limits: Vec<Arc<Limiter>>,
 }
 
+/// Reads the project file that came with a request.
+pub(super) fn project_of(file: Option<&ProjectFile>) -> Result<Option<Arc<Project>>, WireError> {
+    let Some(file) = file else { return Ok(None) };
+    match Project::parse(file.clone()) {
+        Ok(project) => Ok(Some(Arc::new(project))),
+        Err(error) => {
+            let wire = WireError::new(ErrorCode::BadConfig, error.to_string());
+            Err(match error.hint() {
+                Some(hint) => wire.hint(hint),
+                None => wire,
+            })
+        }
+    }
+}
+
 impl Broker {
     /// What holds for a connection in a run with these projects, outermost first.
     pub(super) fn policies(
@@ -56,24 +71,6 @@ impl Broker {
             route.rules = policies.rules.into();
             if let RouteCredential::Ready(_, limits) = &mut route.credential {
                 *limits = policies.limits.into();
-            }
-        }
-    }
-
-    /// Reads the project file that came with a request.
-    pub(super) fn project_of(
-        &self,
-        file: Option<&ProjectFile>,
-    ) -> Result<Option<Arc<Project>>, WireError> {
-        let Some(file) = file else { return Ok(None) };
-        match Project::parse(file.clone()) {
-            Ok(project) => Ok(Some(Arc::new(project))),
-            Err(error) => {
-                let wire = WireError::new(ErrorCode::BadConfig, error.to_string());
-                Err(match error.hint() {
-                    Some(hint) => wire.hint(hint),
-                    None => wire,
-                })
             }
         }
     }

@@ -19,7 +19,7 @@ use authsome_proto::request::RunStart;
 use authsome_proto::{ErrorCode, WireError, response};
 
 use super::run::Run;
-use super::{Broker, Inside, now};
+use super::{Broker, Inside, now, policies};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
@@ -69,7 +69,7 @@ impl Broker {
             .as_ref()
             .map_or_else(Vec::new, |run| run.projects.clone());
         let mut warnings = Vec::new();
-        if let Some(project) = self.project_of(request.project.as_ref())? {
+        if let Some(project) = policies::project_of(request.project.as_ref())? {
             warnings = self.check_project(&project, &request)?;
             request.life = project.shorten(request.life);
             spec = spec.confine(&project);
