@@ -22,6 +22,7 @@ mod inside;
 mod life;
 mod login;
 mod lookup;
+mod policies;
 mod reload;
 mod resume;
 mod routes;
@@ -43,6 +44,7 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::errors::Explain;
 use crate::login::Pages;
+use crate::policy::Limits;
 use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
@@ -87,6 +89,8 @@ pub struct Broker {
     credentials: credentials::Credentials,
     runs: run::Runs,
     absent: absent::AbsentRuns,
+    /// The limits of `config.toml`, shared by all runs.
+    limits: Limits,
     logins: login::Logins,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
@@ -128,6 +132,7 @@ impl Broker {
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
             absent: absent::AbsentRuns::default(),
+            limits: Limits::default(),
             logins: login::Logins::default(),
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),

@@ -49,6 +49,7 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
+use crate::policy::Limiter;
 use crate::routing::{Filled, RefuseCode, RouteTable};
 use crate::sys::locked::LockedBytes;
 
@@ -83,6 +84,9 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// How often a credential may be used: a request takes a turn of each.
+pub type Limits = Arc<[Arc<Limiter>]>;
+
 /// What stands behind a route at this moment.
 #[derive(Debug, Clone)]
 pub enum RouteCredential {
@@ -92,20 +96,20 @@ pub enum RouteCredential {
     LoginNeeded,
     /// The connection is limited to another region than this host's.
     OtherRegion,
-    /// The credential is here.
-    Ready(Arc<Credential>),
+    /// The credential is here, and how often it may be used.
+    Ready(Arc<Credential>, Limits),
     /// The vault is locked, so the credential could not be read.
     VaultLocked,
 }
 
 impl RouteCredential {
-    /// The credential, or why a request for it is refused.
-    pub fn ready(&self) -> Result<&Arc<Credential>, RefuseCode> {
+    /// The credential with its limits, or why a request for it is refused.
+    pub fn ready(&self) -> Result<(&Arc<Credential>, &Limits), RefuseCode> {
         match self {
             Self::HostUnconfirmed => Err(RefuseCode::HostUnconfirmed),
             Self::LoginNeeded => Err(RefuseCode::LoginNeeded),
             Self::OtherRegion => Err(RefuseCode::OtherRegion),
-            Self::Ready(credential) => Ok(credential),
+            Self::Ready(credential, limits) => Ok((credential, limits)),
             Self::VaultLocked => Err(RefuseCode::VaultLocked),
         }
     }

@@ -32,6 +32,6 @@ pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
 pub use placeholder::{Placeholder, Presented};
 pub use refuse::RefuseCode;
-pub use rules::{RuleSet, Ruling};
+pub use rules::{ParseRuleError, RuleLine, RuleSet, Ruling};
 pub use slot::{BasicPair, FillError, Filled, Slot};
 pub use table::{Choice, Methods, Route, RouteTable};

@@ -7,16 +7,19 @@ use serde_json::{Value, json};
 use crate::cli::Explain;
 use crate::connect::{Start, connect, unexpected};
 use crate::error::Done;
+use crate::project;
 use crate::ui::{Field, Mood, Ui, printable};
 
 pub(super) fn explain(arguments: Explain, ui: Ui) -> Done {
     let (method, url) = arguments.request();
+    let is_new = arguments.run.is_none();
     let question = Request::Explain(request::Explain {
         method,
         url,
         run: arguments.run,
         connections: arguments.connections,
-        project: None,
+        // a living run has its own, as it was when the run began
+        project: if is_new { project::find(ui)? } else { None },
     });
     let answer = connect(Start::IfNeeded, ui)?.call(question, ui)?;
     let Response::Explained(explained) = answer else {

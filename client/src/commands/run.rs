@@ -1,9 +1,10 @@
 //! `run -- COMMAND`: asks for a run, then becomes the command.
 //!
 //! 1. The command is looked up first, so that a misspelt one starts neither a run nor a daemon.
-//! 2. The daemon gets the few variables it merges with ([`PARENT_VARIABLES`]) and the command's
+//! 2. The project's file, if there is one, is read ([`project`]).
+//! 3. The daemon gets the few variables it merges with ([`PARENT_VARIABLES`]) and the command's
 //!    file name, never its arguments, and answers with variables to set and to remove.
-//! 3. We exec in place: same process id, terminal, signals, descriptors, exit code. The socket is
+//! 4. We exec in place: same process id, terminal, signals, descriptors, exit code. The socket is
 //!    close-on-exec; its end tells the daemon that the command has started. The standard library
 //!    gives the command an empty signal mask and the default action for SIGPIPE.
 //!
@@ -27,6 +28,7 @@ use super::view;
 use crate::cli::Run;
 use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
+use crate::project;
 use crate::ui::Ui;
 
 /// Exit code for a command that was found but cannot be executed.
@@ -59,7 +61,7 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         unmatched: unmatched.map(Into::into),
         variables: Vec::new(),
         life: life(at_most, keep),
-        project: None,
+        project: project::find(ui)?,
         environment: parent_variables(|name| std::env::var_os(name)),
         program: file_name(program),
     });

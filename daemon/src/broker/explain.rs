@@ -9,18 +9,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use authsome_proto::request::{Explain, RunLife, RunStart};
-use authsome_proto::response::{Explained, ExplainedOutcome, ExplainedRoute};
+use authsome_proto::response::{Explained, ExplainedOutcome, ExplainedRoute, ExplainedRule};
 use authsome_proto::{ErrorCode, RunId, WireError};
 use http::Method;
 
 use super::run::Run;
-use super::{Broker, Inside, now, spare};
+use super::{Broker, Inside, now, policies, spare};
 use crate::errors::{Explain as _, storage};
 use crate::keys;
 use crate::proxy::{RouteCredential, Unmatched, refusal_words};
 use crate::routing::{
     Authority, Decision, Entry, Explanation, Finding, Methods, PathScope, Presented, RefuseCode,
-    RequestView, Route, Verdict, Way, enter, explain,
+    RequestView, Route, RuleSet, Ruling, Verdict, Way, enter, explain,
 };
 use crate::runs::life::Life;
 use crate::runs::record::RunRecord;
@@ -62,7 +62,12 @@ impl Broker {
             environment: Vec::new(),
             program: String::new(),
         };
-        let spec = self.spec_of(&request, None)?;
+        let mut spec = self.spec_of(&request, None)?;
+        let project = policies::project_of(request.project.as_ref())?;
+        if let Some(project) = &project {
+            self.check_project(project, &request)?;
+            spec = spec.confine(project);
+        }
         let process = Identity::of(by)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let secret = self
@@ -88,7 +93,8 @@ impl Broker {
             direct_port: None,
             life: Life::default(),
         };
-        let run = self.new_run(record, names, ca, token, self.upstream().await?);
+        let projects = project.into_iter().collect();
+        let run = self.new_run(record, names, ca, token, projects, self.upstream().await?);
         self.refresh_run(&run).await;
         Ok(run)
     }
@@ -139,6 +145,8 @@ impl Broker {
                 };
                 let explanation = explain(&table, &view);
                 explained.routes = explanation.findings.iter().map(found).collect();
+                let rulings = explanation.rulings.iter();
+                explained.rules = rulings.filter_map(|(set, said)| spoke(set, said)).collect();
                 conclude(&mut explained, asked, run.view.unmatched, &explanation);
             }
         }
@@ -249,6 +257,21 @@ fn found(finding: &Finding<'_, RouteCredential>) -> ExplainedRoute {
         verdict: word(finding.verdict).to_owned(),
         why: sentence(finding.verdict).to_owned(),
     }
+}
+
+/// A rule as it is written, if the set had one to say.
+fn spoke(set: &RuleSet, said: &Ruling) -> Option<ExplainedRule> {
+    let rule = match said {
+        Ruling::Allowed(line) => format!("allow {line}"),
+        Ruling::Denied(line) => format!("deny {line}"),
+        Ruling::NoneAllows => "no `allow` fits".to_owned(),
+        Ruling::Silent => return None,
+    };
+    Some(ExplainedRule {
+        source: set.source.to_string(),
+        rule,
+        refuses: said.refuses(),
+    })
 }
 
 /// The stable word for a verdict.

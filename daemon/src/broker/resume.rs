@@ -225,6 +225,15 @@ impl Broker {
                     continue;
                 }
             };
+            let projects = match self.projects_of(&record) {
+                Ok(projects) => projects,
+                // written by a daemon that knew more: without its rules the run would be wider
+                Err(error) => {
+                    tracing::warn!(run = %record.id, %error, "the run is over: its project file");
+                    remove(&run_dir);
+                    continue;
+                }
+            };
             let names = record
                 .names
                 .iter()
@@ -232,7 +241,7 @@ impl Broker {
                 .collect();
             let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
-            let run = self.new_run(record, names, ca, token, upstream);
+            let run = self.new_run(record, names, ca, token, projects, upstream);
             self.refresh_run(&run).await;
             self.enter_run(&run, first, direct);
         }

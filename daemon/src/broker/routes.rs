@@ -166,6 +166,7 @@ impl Broker {
                 lost(&mut routes, run, &definition);
             }
         }
+        self.put_policies(run, &mut routes);
         routes
     }
 }
@@ -204,7 +205,9 @@ impl Granted<'_> {
         let credential = match self.lookup {
             Lookup::Found(loaded) => loaded
                 .fill(self.key, &rule.slot, self.reach, upstream)
-                .map_or(RouteCredential::LoginNeeded, RouteCredential::Ready),
+                .map_or(RouteCredential::LoginNeeded, |credential| {
+                    RouteCredential::Ready(credential, Arc::default())
+                }),
             Lookup::Missing => RouteCredential::LoginNeeded,
             Lookup::Unavailable => RouteCredential::VaultLocked,
         };

@@ -21,6 +21,7 @@ use super::Broker;
 use super::upstream::Settings;
 use crate::audit::{self, Record};
 use crate::errors::storage;
+use crate::policy::Project;
 use crate::providers::Definition;
 use crate::proxy::{self, Reach, RouteCredential, RunCa, RunView};
 use crate::routing::{HostPattern, RouteTable};
@@ -41,6 +42,8 @@ pub struct Run {
     outlives_its_first: AtomicBool,
     /// Its own port could not be had again.
     lacks_its_port: AtomicBool,
+    /// Project files in force in it, outermost first; the runs inside it share them.
+    pub(super) projects: Vec<Arc<Project>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -245,6 +248,7 @@ impl Broker {
         names: Vec<HostPattern>,
         ca: RunCa,
         token: LockedBytes,
+        projects: Vec<Arc<Project>>,
         upstream: &Settings,
     ) -> Arc<Run> {
         if let Some(port) = record.direct_port {
@@ -272,6 +276,7 @@ impl Broker {
             had: Mutex::default(),
             outlives_its_first: AtomicBool::new(false),
             lacks_its_port: AtomicBool::new(false),
+            projects,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Starting a run.
 //!
 //! 1. The peer's process is taken hold of by pidfd before anything else.
-//! 2. If it belongs to a living run, the new run is narrowed to that one, and ends with it.
+//! 2. If it belongs to a living run, the new run is narrowed to that one, and ends with it; then to
+//!    the project file that came with the request.
 //! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
 //! 4. The run is entered for the proxy, its process is watched, and the client gets the
 //!    environment to exec with.
@@ -18,7 +19,7 @@ use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::{ErrorCode, RunEnding, WireError, response};
 
 use super::run::Run;
-use super::{Broker, Inside, now};
+use super::{Broker, Inside, now, policies};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
@@ -49,7 +50,7 @@ impl Broker {
     pub async fn start_run(
         self: &Arc<Self>,
         asker: Asker,
-        request: RunStart,
+        mut request: RunStart,
     ) -> Result<response::RunStarted, WireError> {
         let _changing = self.changing.lock().await;
         let outer = match self.inside(asker.pid) {
@@ -63,8 +64,22 @@ impl Broker {
                 .hint("start the command from outside of that run"));
             }
         };
-        let spec = self.spec_of(&request, outer.as_deref())?;
+        let mut spec = self.spec_of(&request, outer.as_deref())?;
+        let mut projects = outer
+            .as_ref()
+            .map_or_else(Vec::new, |run| run.projects.clone());
+        let mut warnings = Vec::new();
+        if let Some(project) = policies::project_of(request.project.as_ref())? {
+            warnings = self.check_project(&project, &request)?;
+            request.life = project.shorten(request.life);
+            spec = spec.confine(&project);
+            // the run around this one may have brought it already
+            if spec.projects.len() > projects.len() {
+                projects.push(project);
+            }
+        }
         let given = life_of(request.life, outer.as_deref())?;
+        warnings.extend(given.warnings);
         let process = Identity::of(asker.pid)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let watched = Watched::new(asker.process)
@@ -103,6 +118,7 @@ impl Broker {
             names.clone(),
             ca,
             keys::run_token(&secret, &id),
+            projects,
             self.upstream().await?,
         );
         self.refresh_run(&run).await;
@@ -136,8 +152,7 @@ impl Broker {
             ));
         }
         let granted = self.granted(&run);
-        let mut warnings = environment.warnings;
-        warnings.extend(given.warnings);
+        warnings.extend(environment.warnings);
         Ok(response::RunStarted {
             run: id,
             set: environment.set,
@@ -183,6 +198,7 @@ impl Broker {
                 replaced: asked.replaced,
                 only: asked.only,
                 unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
+                projects: Vec::new(),
             }),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();

@@ -99,7 +99,7 @@ impl Refusal {
                 format!("use https://{host}{path}"),
             ),
             RefuseCode::DeniedByRule => (
-                format!("a rule does not allow `{method} {path}` on `{host}` for `{provider}`"),
+                format!("a rule does not allow `{method} {path}` on `{host}`"),
                 explain(),
             ),
             RefuseCode::HostUnconfirmed => (

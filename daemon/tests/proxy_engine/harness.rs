@@ -284,13 +284,16 @@ impl Proxy {
             prefix: "Bearer".into(),
         };
         let credential = if setup.ready {
-            RouteCredential::Ready(Arc::new(Credential {
-                filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
-                upstream: Upstream::new(Arc::clone(&settings), setup.host.1),
-                provider: "good".parse().unwrap(),
-                connection: "default".parse().unwrap(),
-                used: 0.into(),
-            }))
+            RouteCredential::Ready(
+                Arc::new(Credential {
+                    filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
+                    upstream: Upstream::new(Arc::clone(&settings), setup.host.1),
+                    provider: "good".parse().unwrap(),
+                    connection: "default".parse().unwrap(),
+                    used: 0.into(),
+                }),
+                Arc::default(),
+            )
         } else {
             RouteCredential::LoginNeeded
         };

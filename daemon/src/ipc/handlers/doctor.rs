@@ -10,6 +10,7 @@ use crate::{audit, vault};
 
 pub(super) async fn checks(broker: &Broker) -> Vec<Check> {
     let mut checks = vec![vault(broker).await, config(broker)];
+    checks.extend(rules(broker));
     checks.extend(definitions(broker));
     checks.push(permissions(broker));
     checks.push(socket(broker));
@@ -71,6 +72,20 @@ fn config(broker: &Broker) -> Check {
         ),
         None => ok("config", "config.toml is in force"),
     }
+}
+
+fn rules(broker: &Broker) -> Vec<Check> {
+    let warnings = broker.policy_warnings().into_iter();
+    warnings
+        .map(|warning| {
+            bad(
+                "rules",
+                Outcome::Warning,
+                warning,
+                "mend the name, or take the rule out",
+            )
+        })
+        .collect()
 }
 
 fn definitions(broker: &Broker) -> Vec<Check> {
