@@ -27,6 +27,7 @@ mod run;
 mod spare;
 mod start;
 mod upstream;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -84,6 +85,7 @@ pub struct Broker {
     credentials: credentials::Credentials,
     runs: run::Runs,
     logins: login::Logins,
+    webhooks: webhooks::Webhooks,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
     watched: Mutex<reload::Watched>,
@@ -105,6 +107,7 @@ impl Broker {
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
         let pages = Pages::new(config.login_port);
         let watched = Mutex::new(reload::Watched::now(&places.home));
+        let webhooks = webhooks::Webhooks::open(&places.home);
         Arc::new(Self {
             places,
             started_at: jiff::Timestamp::now(),
@@ -124,6 +127,7 @@ impl Broker {
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
             logins: login::Logins::default(),
+            webhooks,
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),
             watched,

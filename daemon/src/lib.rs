@@ -21,3 +21,4 @@ pub mod routing;
 pub mod runs;
 pub mod sys;
 pub mod vault;
+pub mod webhooks;
