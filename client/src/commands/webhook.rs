@@ -73,9 +73,8 @@ fn store(request: Request, how: &How, ui: Ui) -> Done {
     // read before anything is begun: an empty pipe must not leave a login behind
     let at_hand = how.at_hand()?;
     let mut daemon = connect(Start::IfNeeded, ui)?;
-    let begun = match daemon.call(request, ui)? {
-        Response::LoginStarted(begun) => begun,
-        _ => return Err(unexpected()),
+    let Response::LoginStarted(begun) = daemon.call(request, ui)? else {
+        return Err(unexpected());
     };
     let stored = enter(&mut daemon, how, at_hand, begun, ui)?;
     show_stored(&stored, ui)

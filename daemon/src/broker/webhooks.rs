@@ -305,9 +305,9 @@ impl Broker {
         self.audit_first(line, by).await?;
 
         let doing = format!("store the secret of webhook `{name}`");
-        let live = secrets::rotate(old, secret, stored_at, old_until);
+        let secrets_now = secrets::rotate(old, secret, stored_at, old_until);
         let item = StoredItem {
-            secret: secrets::encode(&live)
+            secret: secrets::encode(&secrets_now)
                 .ok_or_else(|| WireError::new(ErrorCode::Internal, format!("cannot {doing}")))?,
             hosts: Vec::new(),
             stored_at: now(),
@@ -324,10 +324,10 @@ impl Broker {
             Change::Add(_) => {
                 let endpoint = Endpoint::new(&record)
                     .map_err(|error| WireError::new(ErrorCode::Internal, error.to_string()))?;
-                endpoint.set_secrets(&live);
+                endpoint.set_secrets(&secrets_now);
                 self.serve_webhook(Arc::new(endpoint), plan.take_listener());
             }
-            Change::Rotate { .. } => self.endpoint(name)?.set_secrets(&live),
+            Change::Rotate { .. } => self.endpoint(name)?.set_secrets(&secrets_now),
         }
         tracing::info!(webhook = %name, rotated = plan.is_rotation(), "stored");
         Ok(WebhookStored {

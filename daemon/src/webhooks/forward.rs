@@ -86,6 +86,7 @@ impl Forward {
 
 #[cfg(test)]
 mod tests {
+    use super::ParseForwardError as E;
     use super::*;
 
     #[test]
@@ -101,7 +102,6 @@ mod tests {
             assert_eq!(forward.addresses()[0].to_string(), address, "{text}");
             assert_eq!(forward.target(), target, "{text}");
         }
-        use ParseForwardError as E;
         for (text, expected) in [
             ("https://127.0.0.1:3000/", E::NotHttp),
             ("ftp://127.0.0.1/", E::NotHttp),
