@@ -286,6 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_whose_time_is_over_is_no_key_any_more() {
+        let endpoint = endpoint();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(endpoint.keys(at(0)).is_none(), "the vault gave nothing yet");
+        let live = |until: Option<i64>| LiveSecret {
+            secret: authsome_proto::Secret::new("x".into()),
+            created_at: at(0),
+            until: until.map(at),
+        };
+        endpoint.set_secrets(&[live(None), live(Some(100))]);
+        assert_eq!(endpoint.keys(at(99)).unwrap().len(), 2);
+        assert_eq!(endpoint.keys(at(100)).unwrap().len(), 1);
+        endpoint.set_secrets(&[]);
+        assert_eq!(endpoint.keys(at(0)).unwrap().len(), 0);
+    }
+
+    #[test]
     fn a_flood_of_refusals_does_not_fill_the_log() {
         let endpoint = endpoint();
         let now = Instant::now();
