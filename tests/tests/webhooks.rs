@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authsome_tests::home::free_port;
 use authsome_tests::raw::{Answer, read_answer};
-use authsome_tests::{Canary, Home, LiveRun, wait_for, wait_until};
+use authsome_tests::{Canary, Home, LiveRun, PlainUser, Store, wait_for, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -714,6 +714,35 @@ fn what_cannot_work_is_refused_with_a_way_out() {
         .output()
         .exited(1);
     assert_eq!(records(&home, "webhook_remove").len(), 1);
+}
+
+#[test]
+fn the_secret_rests_in_the_keyring_and_is_found_again() {
+    let (user, handler) = (PlainUser::any(), Handler::start());
+    let home = Home::builder().user(&user).store(Store::Keyring).build();
+    let port = endpoint(&home, "intercom-fin", &handler, &[]);
+    let headers = signed(&home, BODY, &[]);
+    home.crash_daemon();
+    home.authsome(["status"]).output().succeeded();
+    wait_until("the endpoint to listen", PATIENCE, || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    assert_eq!(post(port, &headers, BODY).status, 200);
+    home.command("secret-tool")
+        .args(["search", "webhook", "fin"])
+        .reveals()
+        .output()
+        .succeeded()
+        .said(&["attribute.webhook = fin"]);
+    home.authsome(["webhook", "remove", "fin"])
+        .output()
+        .succeeded();
+    let gone = home
+        .command("secret-tool")
+        .args(["search", "webhook", "fin"])
+        .reveals()
+        .output();
+    assert!(!gone.stderr.contains("attribute.webhook"), "{gone}");
 }
 
 /// A form in the browser, as `login` has it.
