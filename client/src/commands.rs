@@ -20,6 +20,7 @@ mod status;
 mod unlock;
 mod version;
 mod view;
+mod webhook;
 mod whoami;
 
 use crate::cli::Verb;
@@ -50,6 +51,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Status => status::status(ui),
         Verb::Unlock(arguments) => unlock::unlock(&arguments, ui),
         Verb::Version => version::version(ui),
+        Verb::Webhook(arguments) => webhook::webhook(arguments.verb, ui),
         Verb::Init | Verb::Whoami => whoami::whoami(ui),
         // `cli::parse` has turned these into the commands they stand for
         Verb::Auth(_) | Verb::Provider(_) | Verb::Proxy(_) => Err(crate::error::Failure::bug(

@@ -30,6 +30,7 @@ mod run;
 mod spare;
 mod start;
 mod upstream;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -92,6 +93,7 @@ pub struct Broker {
     /// The limits of `config.toml`, shared by all runs.
     limits: Limits,
     logins: login::Logins,
+    webhooks: webhooks::Webhooks,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
     watched: Mutex<reload::Watched>,
@@ -113,6 +115,7 @@ impl Broker {
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
         let pages = Pages::new(config.login_port);
         let watched = Mutex::new(reload::Watched::now(&places.home));
+        let webhooks = webhooks::Webhooks::open(&places.home);
         Arc::new(Self {
             places,
             started_at: jiff::Timestamp::now(),
@@ -134,6 +137,7 @@ impl Broker {
             absent: absent::AbsentRuns::default(),
             limits: Limits::default(),
             logins: login::Logins::default(),
+            webhooks,
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),
             watched,

@@ -23,3 +23,4 @@ pub mod runs;
 pub mod sys;
 pub mod toml_file;
 pub mod vault;
+pub mod webhooks;

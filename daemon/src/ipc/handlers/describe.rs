@@ -18,6 +18,7 @@ pub(super) async fn status(broker: &Broker) -> Status {
     let mut warnings = broker.start_warnings.clone();
     warnings.extend(broker.config_problem());
     warnings.extend(broker.policy_warnings());
+    warnings.extend(broker.webhook_problems());
     let problems = broker.catalogue.load().problems().len();
     if problems > 0 {
         warnings.push(format!(
