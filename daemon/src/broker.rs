@@ -27,6 +27,7 @@ mod run;
 mod spare;
 mod start;
 mod upstream;
+mod variables;
 
 use std::sync::{Arc, Mutex};
 

@@ -27,7 +27,7 @@ pub use decide::{
 };
 pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
-pub use placeholder::{Placeholder, Presented};
+pub use placeholder::{ParseTemplateError, Placeholder, Presented, Scanner, Template};
 pub use refuse::RefuseCode;
 pub use rules::{RuleSet, Ruling};
 pub use slot::{BasicPair, FillError, Filled, Slot};

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Broker;
-use crate::keys;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::port;
@@ -192,9 +191,8 @@ impl Broker {
                 .iter()
                 .filter_map(|name| HostPattern::parse(name).ok())
                 .collect();
-            let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
-            let run = self.new_run(record, names, ca, token, upstream);
+            let run = self.new_run(record, names, ca, &secret, upstream);
             self.refresh_run(&run).await;
             self.enter_run(&run, process, direct);
         }

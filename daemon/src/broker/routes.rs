@@ -3,7 +3,7 @@
 //! Rebuilt as a whole and swapped at once whenever connections, definitions or settings change;
 //! requests under way finish on the table they began with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,25 +83,38 @@ impl Broker {
             .filter(|entry| entry.definition.is_ready())
         {
             let provider = &entry.definition.name;
-            let Some(connection) = self.granted_connection(run, provider) else {
-                continue;
-            };
-            let vault = (!hangs).then_some(&self.vault);
-            let lookup = match self.credentials.load(vault, provider, &connection).await {
-                Ok(Some(loaded)) => Lookup::Found(loaded),
-                Ok(None) => Lookup::Missing,
-                Err(error) => {
-                    hangs |= matches!(error, VaultError::TimedOut);
-                    tracing::warn!(%provider, %connection, %error, "credential not available");
-                    Lookup::Unavailable
-                }
-            };
-            found.insert((provider.clone(), connection), lookup);
+            for connection in self.granted_connections(run, provider) {
+                let vault = (!hangs).then_some(&self.vault);
+                let lookup = match self.credentials.load(vault, provider, &connection).await {
+                    Ok(Some(loaded)) => Lookup::Found(loaded),
+                    Ok(None) => Lookup::Missing,
+                    Err(error) => {
+                        hangs |= matches!(error, VaultError::TimedOut);
+                        tracing::warn!(%provider, %connection, %error, "credential not available");
+                        Lookup::Unavailable
+                    }
+                };
+                found.insert((provider.clone(), connection), lookup);
+            }
         }
         found
     }
 
-    /// The connection of `provider` that `run` uses and that exists.
+    /// All connections of `provider` that `run` uses and that exist: by default, and for requests
+    /// with their placeholder.
+    pub(super) fn granted_connections(
+        &self,
+        run: &Run,
+        provider: &ProviderName,
+    ) -> BTreeSet<ConnectionName> {
+        let added = run.added(provider).into_iter();
+        let added = added.filter(|name| self.connections.find(provider, name).is_some());
+        added
+            .chain(self.granted_connection(run, provider))
+            .collect()
+    }
+
+    /// The connection of `provider` that `run` uses by default and that exists.
     pub(super) fn granted_connection(
         &self,
         run: &Run,
@@ -127,23 +140,41 @@ impl Broker {
             .filter(|entry| entry.definition.is_ready())
         {
             let definition = &entry.definition;
-            match self.granted_connection(run, &definition.name) {
-                Some(connection) => {
-                    run.remember(definition);
-                    let key = (definition.name.clone(), connection);
-                    let lookup = found.get(&key).unwrap_or(&Lookup::Unavailable);
-                    for rule in &definition.routes {
-                        add(&mut routes, run, &key, definition, rule, lookup, upstream);
-                    }
+            let mut grant = |connection, choice| {
+                run.remember(definition);
+                let key = (definition.name.clone(), connection);
+                let lookup = found.get(&key).unwrap_or(&Lookup::Unavailable);
+                for rule in &definition.routes {
+                    add(&mut routes, run, &key, definition, rule, &choice, lookup, upstream);
                 }
-                // what was granted once and is gone now is refused, never passed
-                None if run.had(&definition.name) => lost(&mut routes, run, definition),
-                None => {}
+            };
+            let default = self.granted_connection(run, &definition.name);
+            let is_gone = default.is_none();
+            if let Some(connection) = default {
+                grant(connection, run.choice(definition, None));
+            }
+            let (there, gone): (Vec<_>, Vec<_>) = run
+                .added(&definition.name)
+                .into_iter()
+                .partition(|name| self.connections.find(&definition.name, name).is_some());
+            for connection in there {
+                let choice = run.choice(definition, Some(&connection));
+                grant(connection, choice);
+            }
+            // what was granted once and is gone now is refused, never passed
+            for connection in gone {
+                lost(&mut routes, run, definition, Some(&connection));
+            }
+            if is_gone && run.had(&definition.name) {
+                lost(&mut routes, run, definition, None);
             }
         }
         for definition in run.remembered() {
             if catalogue.find(definition.name.as_str()).is_none() {
-                lost(&mut routes, run, &definition);
+                lost(&mut routes, run, &definition, None);
+                for connection in run.added(&definition.name) {
+                    lost(&mut routes, run, &definition, Some(&connection));
+                }
             }
         }
         routes
@@ -152,12 +183,17 @@ impl Broker {
 
 /// Adds the routes of one rule: those whose hosts were known when the credential was stored, and
 /// apart from them those that the definition gained since (threat L12).
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that a route is made of; a struct for one caller would only name them again"
+)]
 fn add(
     routes: &mut Vec<Route<RouteCredential>>,
     run: &Run,
     key: &(ProviderName, ConnectionName),
     definition: &Definition,
     rule: &RouteRule,
+    choice: &Choice,
     lookup: &Lookup,
     upstream: &Settings,
 ) {
@@ -188,10 +224,7 @@ fn add(
                 methods: rule.methods.clone(),
                 slot: rule.slot.clone(),
                 credential,
-                choice: Choice {
-                    by_default: true,
-                    placeholder: None,
-                },
+                choice: choice.clone(),
                 rules: Arc::default(),
             });
         }
@@ -200,11 +233,20 @@ fn add(
     push(gained, RouteCredential::HostUnconfirmed);
 }
 
-fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Definition) {
+/// Adds the routes of a connection that is gone: the default one, or one by name.
+fn lost(
+    routes: &mut Vec<Route<RouteCredential>>,
+    run: &Run,
+    definition: &Definition,
+    connection: Option<&ConnectionName>,
+) {
+    let choice = run.choice(definition, connection);
     for rule in &definition.routes {
         routes.push(Route {
             provider: definition.name.clone(),
-            connection: ConnectionName::default_name(),
+            connection: connection
+                .cloned()
+                .unwrap_or_else(ConnectionName::default_name),
             hosts: run.covered(&rule.hosts).collect(),
             port: rule.port,
             path: rule.path.clone(),
@@ -212,10 +254,7 @@ fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Defini
             methods: rule.methods.clone(),
             slot: rule.slot.clone(),
             credential: RouteCredential::LoginNeeded,
-            choice: Choice {
-                by_default: true,
-                placeholder: None,
-            },
+            choice: choice.clone(),
             rules: Arc::default(),
         });
     }
