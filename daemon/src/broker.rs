@@ -106,6 +106,8 @@ impl Broker {
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
         let pages = Pages::new(config.login_port);
         let watched = Mutex::new(reload::Watched::now(&places.home));
+        let proxy = Arc::<ProxyState>::default();
+        proxy.set_placeholder_in_body(config.placeholder_in_body);
         Arc::new(Self {
             places,
             started_at: jiff::Timestamp::now(),
@@ -117,7 +119,7 @@ impl Broker {
             events: broadcast::Sender::new(EVENTS_MAX),
             start_warnings,
             audit: OnceCell::new(),
-            proxy: Arc::default(),
+            proxy,
             upstream: OnceCell::new(),
             proxy_port: OnceCell::new(),
             own_ports: OwnPorts::default(),

@@ -19,7 +19,7 @@ use std::process::Command;
 use authsome_proto::environment::PARENT_VARIABLES;
 use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::response::RunStarted;
-use authsome_proto::{Request, Response};
+use authsome_proto::{ConnectionName, ProviderName, Request, Response, VariableName};
 use nix::unistd::{AccessFlags, access};
 
 use super::view;
@@ -27,6 +27,9 @@ use crate::cli::Run;
 use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
 use crate::ui::Ui;
+
+/// A variable, and the connection that its placeholder chooses.
+type Variable = (VariableName, ProviderName, Option<ConnectionName>);
 
 /// Exit code for a command that was found but cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
@@ -41,6 +44,7 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     let Run {
         connections,
         only,
+        variables,
         unmatched,
         command,
     } = arguments;
@@ -50,11 +54,12 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     if let Err(problem) = look_up(program, std::env::var_os("PATH").as_deref()) {
         return Err(problem.told(program, ui));
     }
+    let shown: Vec<String> = variables.iter().map(variable).collect();
     let request = Request::RunStart(RunStart {
         connections,
         only,
         unmatched: unmatched.map(Into::into),
-        variables: Vec::new(),
+        variables,
         life: RunLife::Process,
         project: None,
         environment: parent_variables(|name| std::env::var_os(name)),
@@ -76,6 +81,12 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     }
     let names: Vec<String> = granted.iter().map(view::granted).collect();
     ui.detail(&format!("run {run} with {}", names.join(", ")));
+    if !shown.is_empty() {
+        ui.detail(&format!(
+            "variables with a placeholder of their own: {}",
+            shown.join(", ")
+        ));
+    }
     let mut command = Command::new(program);
     command.args(rest);
     for name in remove {
@@ -96,6 +107,14 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         _ => Problem::NotExecutable(error.to_string()),
     };
     Err(problem.told(program, ui))
+}
+
+/// A variable as it was asked for.
+fn variable((name, provider, connection): &Variable) -> String {
+    match connection {
+        Some(connection) => format!("{name}={provider}/{connection}"),
+        None => format!("{name}={provider}"),
+    }
 }
 
 /// Why a command cannot be run.

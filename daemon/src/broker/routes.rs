@@ -145,7 +145,16 @@ impl Broker {
                 let key = (definition.name.clone(), connection);
                 let lookup = found.get(&key).unwrap_or(&Lookup::Unavailable);
                 for rule in &definition.routes {
-                    add(&mut routes, run, &key, definition, rule, &choice, lookup, upstream);
+                    add(
+                        &mut routes,
+                        run,
+                        &key,
+                        definition,
+                        rule,
+                        &choice,
+                        lookup,
+                        upstream,
+                    );
                 }
             };
             let default = self.granted_connection(run, &definition.name);

@@ -95,13 +95,7 @@ impl Broker {
             proxy_port: port,
             direct_port,
         };
-        let run = self.new_run(
-            record,
-            names.clone(),
-            ca,
-            &secret,
-            self.upstream().await?,
-        );
+        let run = self.new_run(record, names.clone(), ca, &secret, self.upstream().await?);
         self.refresh_run(&run).await;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());

@@ -14,10 +14,7 @@ pub(super) enum Meant<'r> {
     /// Those that are taken by default.
     Default,
     /// Those of the connection with this placeholder.
-    Placeholder {
-        text: &'r str,
-        place: &'r Place<'r>,
-    },
+    Placeholder { text: &'r str, place: &'r Place<'r> },
 }
 
 impl<'r> Meant<'r> {
@@ -101,3 +98,6 @@ fn stray<C>(table: &RouteTable<C>, text: &str) -> RefuseCode {
         RefuseCode::PlaceholderUnknown
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,10 +60,11 @@ impl<'r> Found<'r> {
         self.0 = Presented::Misplaced;
     }
 
-    /// One more, which has a place of its own only if `text` is a token and it is the first.
+    /// One more, which has a place of its own only if `text` is a token with it and it is the first.
     fn one(&mut self, text: Cow<'r, str>, place: Place<'r>) {
         let first = matches!(self.0, Presented::Nothing | Presented::Literal);
-        self.0 = if first && text.bytes().all(is_token_byte) {
+        let whole = text.bytes().all(is_token_byte) && holds(text.as_bytes()) == Holds::One;
+        self.0 = if first && whole {
             Presented::One { text, place }
         } else {
             Presented::Misplaced
