@@ -624,7 +624,14 @@ mod tests {
             .map(|(name, provider, connection)| format!("{name} {provider} {connection:?}"))
             .collect();
         assert_eq!(shown, ["A intercom Some(\"team\")", "B intercom None"]);
-        for bad in ["A", "=intercom", "1A=intercom", "A=", "A=intercom/", "A=intercom/a/b"] {
+        for bad in [
+            "A",
+            "=intercom",
+            "1A=intercom",
+            "A=",
+            "A=intercom/",
+            "A=intercom/a/b",
+        ] {
             let line = format!("run --env {bad} -- true");
             assert!(parse(&words(&line)).is_err(), "{bad}");
         }

@@ -164,7 +164,9 @@ fn a_placeholder_counts_only_as_the_whole_token_of_a_place() {
 fn a_placeholder_counts_in_the_query_decoded_and_never_in_the_path() {
     let (a, b) = (placeholder(3), placeholder(200));
     let (a, b) = (a.as_str(), b.as_str());
-    let escaped: String = a.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let escaped = a
+        .bytes()
+        .fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
     let twice = escaped.replace('%', "%25");
     let one = |place: &str| format!("{place}: {a}");
     for (target, expected) in [

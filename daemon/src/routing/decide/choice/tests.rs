@@ -265,7 +265,13 @@ fn a_placeholder_stands_in_the_slot_of_its_connection_and_nowhere_else() {
             "inside",
             "shaped",
         ] {
-            let mut url = format!("https://api.{provider}.test/v1");
+            let target = match place {
+                "query" => format!("?key={text}"),
+                "other query" => format!("?KEY={text}"),
+                "path" => format!("/{text}"),
+                _ => String::new(),
+            };
+            let url = format!("https://api.{provider}.test/v1{target}");
             let headers: Vec<(&str, String)> = match place {
                 "bearer" => vec![("authorization", format!("Bearer {text}"))],
                 "basic" => vec![("authorization", format!("Basic {pair}"))],
@@ -282,12 +288,6 @@ fn a_placeholder_stands_in_the_slot_of_its_connection_and_nowhere_else() {
                 "shaped" => vec![("authorization", format!("Bearer sk-{text}"))],
                 _ => Vec::new(),
             };
-            match place {
-                "query" => url.push_str(&format!("?key={text}")),
-                "other query" => url.push_str(&format!("?KEY={text}")),
-                "path" => url.push_str(&format!("/{text}")),
-                _ => {}
-            }
             let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
             // both halves of `Authorization` are one place
             let fits = place == right
