@@ -227,8 +227,10 @@ fn swapped_misplaced_and_doubled_placeholders_are_refused() {
         .authsome(["log", "-n", "50", "--json"])
         .output()
         .succeeded();
-    assert!(log.stdout.contains("placeholder_misplaced"), "{log}");
-    assert!(!placeholders_in(&log.stdout), "{log}");
+    assert!(
+        log.stdout.matches("placeholder_misplaced").count() >= 16,
+        "{log}"
+    );
 }
 
 #[test]
@@ -536,7 +538,7 @@ fn a_placeholder_behind_half_a_megabyte_of_body_still_breaks_it_off() {
     let mut tunnel = run.proxy().tls(&format!("{HOST}:443"), HOST).unwrap();
     let head = format!("POST /upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000000\r\n\r\n");
     tunnel.write_all(head.as_bytes()).unwrap();
-    tunnel.write_all(&[b'x'; 500_000]).unwrap();
+    tunnel.write_all(&vec![b'x'; 500_000]).unwrap();
     tunnel.flush().unwrap();
     tunnel.write_all(team.as_bytes()).unwrap();
     tunnel.flush().unwrap();
