@@ -36,6 +36,7 @@ pub use definition::{
     Auth, Availability, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable,
     ExtractedCookie, Flow, Kind, OAuth2, RouteRule,
 };
+pub use fields::is_vital_variable;
 pub use key_pattern::{KeyPattern, ParseKeyPatternError};
 pub use parse::parse_definition;
 pub use problem::{Problem, Severity};

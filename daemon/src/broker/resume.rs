@@ -19,7 +19,6 @@ use std::time::{Duration, SystemTime};
 use authsome_proto::{RunEnding, RunId};
 
 use super::Broker;
-use crate::keys;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::port;
@@ -239,9 +238,8 @@ impl Broker {
                 .iter()
                 .filter_map(|name| HostPattern::parse(name).ok())
                 .collect();
-            let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
-            let run = self.new_run(record, names, ca, token, projects, upstream);
+            let run = self.new_run(record, names, ca, &secret, projects, upstream);
             self.refresh_run(&run).await;
             self.enter_run(&run, first, direct);
         }
