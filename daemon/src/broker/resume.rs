@@ -153,6 +153,8 @@ impl Broker {
         error: &str,
     ) -> Result<(), Waiting> {
         tracing::warn!(error, "living runs wait");
+        // one that was stopped while it was tried is not told of again
+        survivors.retain(|it| !it.waited || self.absent.contains(&it.record.id));
         for survivor in &mut survivors {
             survivor.waited = true;
             let problem = format!("waits until it can be served again: {error}");
