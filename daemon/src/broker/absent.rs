@@ -62,7 +62,10 @@ impl Broker {
     /// Runs that are not served although a process of theirs may live, oldest first.
     pub fn absent_runs(&self) -> Vec<AbsentRun> {
         let runs = self.absent.lock().clone();
-        runs.into_iter().filter(AbsentRun::is_missed).collect()
+        runs.into_iter()
+            // one that is being taken up is still told of here
+            .filter(|run| run.is_missed() && self.runs.find(&run.record.id).is_none())
+            .collect()
     }
 
     /// Gives up a run that is not served, and those inside it; false if there is none.

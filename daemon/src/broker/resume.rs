@@ -45,6 +45,8 @@ struct Survivor {
     first: Option<Watched>,
     /// Its own port.
     direct: Option<TcpListener>,
+    /// It is told of as one that waits.
+    waited: bool,
 }
 
 impl Broker {
@@ -79,6 +81,7 @@ impl Broker {
                     record,
                     first,
                     direct: None,
+                    waited: false,
                 }),
                 Err(error) => {
                     warnings.push(format!("run `{}` is over: {error}", record.id));
@@ -145,11 +148,14 @@ impl Broker {
     fn wait_for(
         &self,
         listener: TcpListener,
-        survivors: Vec<Survivor>,
+        mut survivors: Vec<Survivor>,
         error: &str,
     ) -> Result<(), Waiting> {
         tracing::warn!(error, "living runs wait");
-        for survivor in &survivors {
+        // one that was stopped while it was tried is not told of again
+        survivors.retain(|it| !it.waited || self.absent.contains(&it.record.id));
+        for survivor in &mut survivors {
+            survivor.waited = true;
             let problem = format!("waits until it can be served again: {error}");
             self.absent.put(&survivor.record, problem);
         }
@@ -195,11 +201,12 @@ impl Broker {
                 record,
                 first,
                 direct,
+                waited,
             } = survivor;
-            self.absent.take(&record.id);
             let run_dir = record.dir(&dir);
             // it may have waited for long
             if record.life.is_over(SystemTime::now()) {
+                self.absent.take(&record.id);
                 remove(&run_dir);
                 self.say_ended(&record, RunEnding::Expired);
                 continue;
@@ -242,6 +249,11 @@ impl Broker {
             let run = self.new_run(record, names, ca, &secret, projects, upstream);
             self.refresh_run(&run).await;
             self.enter_run(&run, first, direct);
+            // told of until now, so that it never seems to be gone; somebody may have stopped it
+            // meanwhile
+            if self.absent.take(&run.view.id).is_none() && waited {
+                self.end_run(&run, RunEnding::Stopped);
+            }
         }
         Ok(())
     }
