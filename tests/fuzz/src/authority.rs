@@ -224,14 +224,17 @@ fn patterns(text: &str) {
             "{text:?}"
         );
         let parent = pattern.host();
+        if parent.as_str() == "evil.invalid" {
+            continue; // the look-alike below is a subdomain of this one
+        }
         let exact = matches!(pattern, HostPattern::Exact(_));
         assert_eq!(pattern.matches(parent), exact, "{text:?}");
         for (name, expected) in [
             (format!("a.{parent}"), !exact),
             (format!("a.b.{parent}"), !exact),
             (format!("evil{parent}"), false),
-            (format!("{parent}.evil.test"), false),
-            (format!("a.{parent}.evil.test"), false),
+            (format!("{parent}.evil.invalid"), false),
+            (format!("a.{parent}.evil.invalid"), false),
         ] {
             if let Ok(host) = Host::parse(&name) {
                 assert_eq!(pattern.matches(&host), expected, "{pattern} {name}");
