@@ -195,15 +195,13 @@ fn decode(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut at = 0;
     while at < path.len() {
-        match hex(path.get(at + 1..at + 3)).filter(|_| path[at] == b'%') {
-            Some(value) => {
-                out.push(u8::try_from(value).expect("two digits"));
-                at += 3;
-            }
-            None => {
-                out.push(path[at]);
-                at += 1;
-            }
+        let value = hex(path.get(at + 1..at + 3)).filter(|_| path[at] == b'%');
+        if let Some(value) = value {
+            out.push(u8::try_from(value).expect("two digits"));
+            at += 3;
+        } else {
+            out.push(path[at]);
+            at += 1;
         }
     }
     out
@@ -215,15 +213,12 @@ fn decode_wide(path: &[u8]) -> Vec<u8> {
     while at < path.len() {
         let wide = path[at] == b'%' && matches!(path.get(at + 1), Some(b'u' | b'U'));
         let value = hex(path.get(at + 2..at + 6)).filter(|_| wide);
-        match value.and_then(char::from_u32) {
-            Some(found) => {
-                out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
-                at += 6;
-            }
-            None => {
-                out.push(path[at]);
-                at += 1;
-            }
+        if let Some(found) = value.and_then(char::from_u32) {
+            out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
+            at += 6;
+        } else {
+            out.push(path[at]);
+            at += 1;
         }
     }
     out
@@ -281,7 +276,7 @@ fn best_fit(path: Vec<u8>) -> Vec<u8> {
             '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{3000}' => out.push(' '),
             '\u{17f}' => out.push('s'),
             '\u{130}' | '\u{131}' | '\u{ed}' | '\u{2139}' | '\u{2170}' | '\u{24d8}' => {
-                out.push('i')
+                out.push('i');
             }
             '\u{f1}' | '\u{207f}' | '\u{24dd}' => out.push('n'),
             '\u{24d5}' | '\u{1da0}' => out.push('f'),
