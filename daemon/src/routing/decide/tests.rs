@@ -254,7 +254,12 @@ fn a_credential_is_used_only_when_every_name_agrees() {
     let leak = |name: &[u8]| -> &'static [u8] { Box::leak(name.to_vec().into_boxed_slice()) };
     for first in good {
         let first = leak(first);
-        for sni in [None, Some("api.openai.com"), Some("API.openai.com")] {
+        for sni in [
+            None,
+            Some("api.openai.com"),
+            Some("API.openai.com"),
+            Some("api.openai.com."),
+        ] {
             assert_eq!(ask(vec![first], sni), "openai/default");
             assert_eq!(ask(vec![first, first], sni), "openai/default");
         }

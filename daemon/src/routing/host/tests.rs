@@ -13,6 +13,10 @@ fn each_spelling_of_an_authority_has_one_canonical_form_or_is_refused() {
     let too_long = format!("{longest}c");
     let rooted = format!("{longest}.");
     let huge = "a.".repeat(2_000);
+    // soft hyphens vanish: what is too long to be looked at would be a short name
+    let silent = |count| format!("b{}.example", "\u{ad}".repeat(count));
+    let (looked_at, not_looked_at) = (silent(507) + "s", silent(508));
+    assert_eq!((looked_at.len(), not_looked_at.len()), (1_024, 1_025));
     let table: &[(&str, Result<&str, E>)] = &[
         // case, final dot, port
         ("api.intercom.io", Ok("api.intercom.io:443")),
@@ -175,6 +179,8 @@ fn each_spelling_of_an_authority_has_one_canonical_form_or_is_refused() {
         (&rooted, Ok(&longest_port)),
         (&too_long, Err(E::TooLong)),
         (&huge, Err(E::TooLong)),
+        (&looked_at, Ok("b.examples:443")),
+        (&not_looked_at, Err(E::TooLong)),
         // IPv4 and what some resolvers take for it
         ("127.0.0.1", Ok("127.0.0.1:443")),
         ("127.0.0.1:8443", Ok("127.0.0.1:8443")),
@@ -257,6 +263,38 @@ fn each_spelling_of_an_authority_has_one_canonical_form_or_is_refused() {
         .filter(|(_, expected, parsed)| expected != parsed)
         .collect();
     assert!(wrong.is_empty(), "spelling, expected, parsed: {wrong:#?}");
+}
+
+#[test]
+fn a_host_without_a_port_is_read_by_the_same_rules() {
+    use ParseHostError as E;
+    for (text, expected) in [
+        ("API.example.", Ok("api.example")),
+        ("::1", Ok("::1")),
+        ("[::1]", Ok("::1")),
+        ("2001:db8::", Ok("2001:db8::")),
+        ("::ffff:127.0.0.1", Ok("127.0.0.1")),
+        ("u@a.example", Err(E::UserInfo)),
+        ("u@[::1]", Err(E::UserInfo)),
+        ("u:p@::1", Err(E::UserInfo)),
+        ("a[b].example", Err(E::Brackets)),
+        ("a.example]", Err(E::Brackets)),
+        ("[::1", Err(E::Brackets)),
+        ("a.example:443", Err(E::Character(':'))),
+        ("fe80::1%eth0", Err(E::Percent)),
+    ] {
+        let host = Host::parse(text);
+        assert_eq!(
+            host.as_ref().map(Host::as_str).map_err(|error| *error),
+            expected,
+            "{text}"
+        );
+        if let Ok(host) = host {
+            let address = host.as_str().parse().ok();
+            assert_eq!(host.ip(), address, "{text}");
+            assert_eq!(format!("{host:?}"), format!("{:?}", host.as_str()));
+        }
+    }
 }
 
 #[test]

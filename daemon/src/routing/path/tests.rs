@@ -332,6 +332,37 @@ fn a_narrower_scope_has_the_larger_specificity() {
 }
 
 #[test]
+fn what_is_judged_is_what_came() {
+    for path in ["/", "/Fin%2fa;b", "/ﬁn"] {
+        assert_eq!(RawPath::parse(path).unwrap().as_str(), path);
+    }
+}
+
+#[test]
+fn a_scope_contains_those_below_it_on_whole_segments() {
+    let scope = |text| PathScope::parse(text).unwrap();
+    for (outer, inner, expected) in [
+        ("/**", "/fin", true),
+        ("/fin", "/fin/start", true),
+        ("/fin", "/fin/start/x", true),
+        ("/fin", "/fin", false),
+        ("/**", "/**", false),
+        ("/fin", "/**", false),
+        ("/fin", "/finx", false),
+        ("/fin", "/fin_voice/x", false),
+        ("/fin/start", "/fin", false),
+        ("/a", "/b/a", false),
+    ] {
+        assert_eq!(
+            scope(outer).contains(&scope(inner)),
+            expected,
+            "{outer} {inner}"
+        );
+    }
+    assert_eq!(format!("{:?}", scope("/fin")), "\"/fin/**\"");
+}
+
+#[test]
 fn everything_covers_also_what_a_scope_would_doubt() {
     for path in ["/", "//x", "/a%2fb", "/a;b", "/A"] {
         assert!(
