@@ -1,6 +1,7 @@
-//! The bodies a stand-in sends: whole, a stream of known length, events in their own time.
+//! The bodies a stand-in sends: whole, a stream of known length, events in their own time, pieces
+//! that a test hands out, and one that breaks off.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Interval;
 
 /// Pieces of a long download.
@@ -33,6 +35,10 @@ pub(super) enum Answer {
     Bytes(u64),
     /// Server-sent events: so many, one each tick.
     Events { left: u32, interval: Interval },
+    /// What the other end of the channel says, until it is closed.
+    Fed(UnboundedReceiver<Bytes>),
+    /// A beginning, and then the connection (HTTP/2: the stream) is cut.
+    Cut(Option<Bytes>),
 }
 
 impl Answer {
@@ -51,12 +57,12 @@ impl Answer {
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let data = match self.get_mut() {
             Self::Whole(text) => text.take().filter(|text| !text.is_empty()),
             Self::Bytes(0) | Self::Events { left: 0, .. } => None,
@@ -74,6 +80,11 @@ impl Body for Answer {
                     monotonic_nanoseconds()
                 )))
             }
+            Self::Fed(pieces) => ready!(pieces.poll_recv(context)),
+            Self::Cut(first) => match first.take() {
+                None => return Poll::Ready(Some(Err(io::Error::other("cut on purpose")))),
+                first => first,
+            },
         };
         Poll::Ready(data.map(|data| Ok(Frame::data(data))))
     }
@@ -82,7 +93,7 @@ impl Body for Answer {
         match self {
             Self::Whole(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
             Self::Bytes(left) => SizeHint::with_exact(*left),
-            Self::Events { .. } => SizeHint::default(),
+            Self::Events { .. } | Self::Fed(_) | Self::Cut(_) => SizeHint::default(),
         }
     }
 }
