@@ -37,13 +37,19 @@ pub(super) enum Answer {
     Events { left: u32, interval: Interval },
     /// What the other end of the channel says, until it is closed.
     Fed(UnboundedReceiver<Bytes>),
-    /// A beginning, and then the connection (HTTP/2: the stream) is cut.
-    Cut(Option<Bytes>),
+    /// What comes, last first, with a pause at `None`; then the connection (HTTP/2: the stream)
+    /// is cut.
+    Cut(Vec<Option<Bytes>>),
 }
 
 impl Answer {
     pub(super) fn whole(text: impl Into<Bytes>) -> Self {
         Self::Whole(Some(text.into()))
+    }
+
+    /// A beginning that arrives, and then nothing more.
+    pub(super) fn cut_after(first: &'static str) -> Self {
+        Self::Cut(vec![None, Some(Bytes::from_static(first.as_bytes()))])
     }
 
     /// `count` events, the first at once.
@@ -81,9 +87,14 @@ impl Body for Answer {
                 )))
             }
             Self::Fed(pieces) => ready!(pieces.poll_recv(context)),
-            Self::Cut(first) => match first.take() {
+            Self::Cut(pieces) => match pieces.pop() {
+                Some(Some(piece)) => Some(piece),
+                // what is not waited for is not flushed, and then nothing has begun
+                Some(None) => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 None => return Poll::Ready(Some(Err(io::Error::other("cut on purpose")))),
-                first => first,
             },
         };
         Poll::Ready(data.map(|data| Ok(Frame::data(data))))

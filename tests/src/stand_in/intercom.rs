@@ -234,8 +234,8 @@ impl Intercom {
             }
             "cut-before" => return Err(io::Error::other("cut on purpose")),
             "cut-within" => {
-                let half = Bytes::from_static(b"{\"conversation_id\":");
-                return Ok(with_type("application/json", Answer::Cut(Some(half))));
+                let half = Answer::cut_after("{\"conversation_id\":");
+                return Ok(with_type("application/json", half));
             }
             _ => {}
         }
