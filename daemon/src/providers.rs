@@ -32,6 +32,7 @@ mod suggest;
 
 pub use catalogue::{Catalogue, Entry, FILE_LEN_MAX, Source};
 pub use check::hosts_gained;
+pub(crate) use definition::PLACEHOLDER;
 pub use definition::{
     Auth, Availability, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable,
     ExtractedCookie, Flow, Kind, OAuth2, RouteRule,

@@ -25,7 +25,7 @@ use crate::audit::{self, Record};
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};
 use crate::login::{LoginForm, OfferError, Submitted};
-use crate::providers::Definition;
+use crate::providers::{Definition, PLACEHOLDER};
 use crate::vault::{ItemKey, StoredItem};
 
 /// How long a login waits for a person. Shorter would cut off somebody who must first ask a
@@ -419,6 +419,12 @@ fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
     if secret.len() > SECRET_MAX {
         return Err(bad(format!(
             "the key for `{provider}` is longer than {SECRET_MAX} bytes"
+        )));
+    }
+    // what a program finds in its variable inside a run, read from there for a key
+    if secret.expose() == PLACEHOLDER {
+        return Err(bad(format!(
+            "that is the placeholder that programs see, not the key for `{provider}`"
         )));
     }
     if definition

@@ -42,7 +42,7 @@ pub struct Definition {
 }
 
 /// What programs under `run` find where the secret would be.
-const PLACEHOLDER: &str = "authsome-proxy-managed";
+pub(crate) const PLACEHOLDER: &str = "authsome-proxy-managed";
 
 impl Definition {
     /// The host patterns of all routes in order, each once; with `:port` where it is not 443, since
