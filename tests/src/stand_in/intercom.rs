@@ -33,9 +33,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::answers::{
-    error_list, json_with, limited, parameter, unauthorized, with_type,
-};
+use super::answers::{error_list, json_with, limited, parameter, unauthorized, with_type};
 use super::body::Answer;
 use super::{Options, StandIn};
 use crate::canary::Canary;
@@ -131,9 +129,11 @@ impl Intercom {
     /// Waits until so many event streams are open.
     #[track_caller]
     pub fn wait_for_subscribers(&self, count: usize) {
-        wait_until("an event stream to be open", Duration::from_secs(20), || {
-            self.lock_subscribers().len() == count
-        });
+        wait_until(
+            "an event stream to be open",
+            Duration::from_secs(20),
+            || self.lock_subscribers().len() == count,
+        );
     }
 
     /// Ends every event stream.
@@ -188,11 +188,7 @@ impl Intercom {
         Ok(answer)
     }
 
-    async fn fin(
-        &self,
-        request: &Request<Incoming>,
-        body: &[u8],
-    ) -> io::Result<Response<Answer>> {
+    async fn fin(&self, request: &Request<Incoming>, body: &[u8]) -> io::Result<Response<Answer>> {
         let path = request.uri().path();
         if request.method() != http::Method::POST
             || !["/fin/start", "/fin/reply", "/fin/csat"].contains(&path)

@@ -45,8 +45,14 @@ fn each_path_gets_its_own_key_over_both_protocols() {
         world.log_in_to_rest();
         for version in ["--http1.1", "--http2"] {
             for (words, key) in [
-                (&["-d", "{\"conversation_id\":\"a\"}", "/fin/start"][..], &world.fin),
-                (&["-d", "{\"conversation_id\":\"a\"}", "/fin/reply"], &world.fin),
+                (
+                    &["-d", "{\"conversation_id\":\"a\"}", "/fin/start"][..],
+                    &world.fin,
+                ),
+                (
+                    &["-d", "{\"conversation_id\":\"a\"}", "/fin/reply"],
+                    &world.fin,
+                ),
                 (&["/contacts"], &world.rest),
                 (&["-d", "{}", "/fin_voice/register"], &world.rest),
                 (&["-X", "DELETE", "/contacts/5"], &world.rest),
@@ -62,7 +68,11 @@ fn each_path_gets_its_own_key_over_both_protocols() {
                     .succeeded();
                 let last = world.stand_in.last();
                 assert_eq!(last.path, *path, "{output}");
-                assert_eq!(last.header("authorization"), [bearer(key)], "{version} {path}");
+                assert_eq!(
+                    last.header("authorization"),
+                    [bearer(key)],
+                    "{version} {path}"
+                );
             }
         }
     }
@@ -77,7 +87,7 @@ fn without_a_fin_key_the_fin_paths_get_no_other() {
     for path in ["/fin/start", "/fin/reply", "/fin/procedures/5/run", "/fin"] {
         let answer = run.proxy().ask(API, &post(API, path, "a")).unwrap();
         refused(&answer, &["path_not_allowed"]);
-        assert!(answer.text.contains(path), "{}", answer.text);
+        says_to_log_in_to(&answer, "intercom-fin");
     }
     for path in TRICKS {
         let answer = run.proxy().ask(API, &post(API, path, "a")).unwrap();
@@ -96,11 +106,16 @@ fn without_a_rest_key_the_other_paths_get_no_other() {
     let run = LiveRun::start(&world.home, &[]);
     let proxy = run.proxy();
     for (path, _) in LOOK_ALIKES {
-        refused(&proxy.ask(API, &post(API, path, "a")).unwrap(), &["path_not_allowed"]);
+        refused(
+            &proxy.ask(API, &post(API, path, "a")).unwrap(),
+            &["path_not_allowed"],
+        );
         refused(&proxy.get(API, path).unwrap(), &["path_not_allowed"]);
     }
     for path in ["/", "/contacts", "/me", "/conversations/5/reply"] {
-        refused(&proxy.get(API, path).unwrap(), &["path_not_allowed"]);
+        let answer = proxy.get(API, path).unwrap();
+        refused(&answer, &["path_not_allowed"]);
+        says_to_log_in_to(&answer, "intercom");
     }
     tricks_are_refused(&proxy);
     other_methods_are_refused(&proxy);
@@ -136,10 +151,18 @@ fn other_methods_are_refused(proxy: &Proxy) {
         let answer = proxy.ask(API, &request).unwrap();
         refused(&answer, &["method_not_allowed"]);
     }
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X_Method_Override"] {
+    for name in [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X_Method_Override",
+    ] {
         let line = format!("Host: {API}\r\n{name}: POST\r\n");
         let get = post(API, "/fin/start", "a").replacen("POST", "GET", 1);
-        for request in [post(API, "/fin/start", "a"), get, post(API, "/contacts", "a")] {
+        for request in [
+            post(API, "/fin/start", "a"),
+            get,
+            post(API, "/contacts", "a"),
+        ] {
             let request = request.replacen(&format!("Host: {API}\r\n"), &line, 1);
             refused(&proxy.ask(API, &request).unwrap(), &["method_not_allowed"]);
         }
@@ -152,7 +175,11 @@ fn look_alikes_get_the_rest_key(world: &World, proxy: &Proxy) {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         let last = world.stand_in.last();
         assert_eq!(last.path, sent);
-        assert_eq!(last.header("authorization"), [bearer(&world.rest)], "{path}");
+        assert_eq!(
+            last.header("authorization"),
+            [bearer(&world.rest)],
+            "{path}"
+        );
     }
     world.did_not_arrive(&world.fin);
 }
@@ -206,7 +233,10 @@ fn hosts_that_look_like_the_host_get_no_key() {
         let answer = proxy.ask(name, &post(name, "/fin/start", "a"));
         assert_eq!(answer.unwrap().status, 404);
         let last = others.last();
-        assert_eq!((last.authority.as_str(), last.path.as_str()), (name, "/fin/start"));
+        assert_eq!(
+            (last.authority.as_str(), last.path.as_str()),
+            (name, "/fin/start")
+        );
         assert_eq!(last.header("authorization"), [placeholder.as_str()]);
     }
     assert!(!others.saw(world.fin.secret()) && !others.saw(world.rest.secret()));
@@ -216,23 +246,30 @@ fn hosts_that_look_like_the_host_get_no_key() {
     std::io::Write::write_all(&mut tunnel, post(&port, "/fin/start", "a").as_bytes()).unwrap();
     let answer = authsome_tests::raw::read_answer(&mut tunnel).unwrap();
     assert_eq!(answer.status, 401, "{}", answer.text);
-    assert_eq!(world.stand_in.last().header("authorization"), [placeholder.as_str()]);
+    assert_eq!(
+        world.stand_in.last().header("authorization"),
+        [placeholder.as_str()]
+    );
     world.no_key_arrived();
     world.stand_in.forget();
 
-    let plain = post(API, "/fin/start", "a").replacen(
-        "POST /",
-        &format!("POST http://{API}/"),
-        1,
-    );
+    let plain = post(API, "/fin/start", "a").replacen("POST /", &format!("POST http://{API}/"), 1);
     let plain = plain.replacen("\r\n", &format!("\r\n{}", proxy.authorization()), 1);
     refused(&proxy.say(&plain).unwrap(), &["cleartext_refused"]);
     // one host dialled, the other named
-    for name in [EVENTS_HOST, "api.intercom.io.evil.test", "api.eu.intercom.io"] {
+    for name in [
+        EVENTS_HOST,
+        "api.intercom.io.evil.test",
+        "api.eu.intercom.io",
+    ] {
         let answer = proxy.ask(API, &post(name, "/fin/start", "a")).unwrap();
         assert_eq!((answer.status, answer.code()), (421, Some("names_differ")));
     }
-    for authority in ["user@api.intercom.io:443", "api.intercom.io%2e:443", "api..intercom.io:443"] {
+    for authority in [
+        "user@api.intercom.io:443",
+        "api.intercom.io%2e:443",
+        "api..intercom.io:443",
+    ] {
         let answer = proxy.connect_to(authority).unwrap().unwrap_err();
         assert!(answer.status >= 400, "{authority}: {}", answer.text);
     }
@@ -245,7 +282,10 @@ fn without_a_region_the_key_serves_all_three_hosts() {
     let world = World::with_both();
     let run = LiveRun::start(&world.home, &[]);
     for host in API_HOSTS {
-        let answer = run.proxy().ask(host, &post(host, "/fin/start", "a")).unwrap();
+        let answer = run
+            .proxy()
+            .ask(host, &post(host, "/fin/start", "a"))
+            .unwrap();
         assert_eq!(answer.status, 200, "{host}: {}", answer.text);
         let last = world.stand_in.last();
         assert_eq!(last.authority, host);
@@ -265,17 +305,26 @@ fn with_a_region_the_key_serves_that_host_alone() {
     let run = LiveRun::start(&world.home, &[]);
     let [us, eu, au] = API_HOSTS;
     for host in [us, au] {
-        let answer = run.proxy().ask(host, &post(host, "/fin/start", "a")).unwrap();
+        let answer = run
+            .proxy()
+            .ask(host, &post(host, "/fin/start", "a"))
+            .unwrap();
         refused(&answer, &["other_region"]);
         assert!(answer.text.contains("--region"), "{}", answer.text);
     }
     assert_eq!(world.arrived(), []);
     let answer = run.proxy().ask(eu, &post(eu, "/fin/start", "a")).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(world.stand_in.last().header("authorization"), [bearer(&world.fin)]);
+    assert_eq!(
+        world.stand_in.last().header("authorization"),
+        [bearer(&world.fin)]
+    );
     // the other connection is where it was
     assert_eq!(run.proxy().get(us, "/contacts").unwrap().status, 200);
-    assert_eq!(world.stand_in.last().header("authorization"), [bearer(&world.rest)]);
+    assert_eq!(
+        world.stand_in.last().header("authorization"),
+        [bearer(&world.rest)]
+    );
     let region = world
         .home
         .authsome(["get", "intercom-fin", "--json"])
@@ -301,14 +350,21 @@ fn swapped_placeholders_are_refused() {
         let request = post(API, path, "a").replacen(PLACEHOLDER, placeholder, 1);
         proxy.ask(API, &request).unwrap()
     };
-    for (path, placeholder) in [("/contacts", fin), ("/fin/start", rest), ("/fin_voice/register", fin)] {
+    for (path, placeholder) in [
+        ("/contacts", fin),
+        ("/fin/start", rest),
+        ("/fin_voice/register", fin),
+    ] {
         let answer = ask(path, placeholder);
         assert_eq!(answer.status, 403, "{path}: {}", answer.text);
         assert_eq!(answer.code(), Some("placeholder_misplaced"), "{path}");
         assert!(!answer.text.contains(placeholder), "{}", answer.text);
     }
     assert_eq!(world.arrived(), []);
-    for (path, placeholder, key) in [("/contacts", rest, &world.rest), ("/fin/start", fin, &world.fin)] {
+    for (path, placeholder, key) in [
+        ("/contacts", rest, &world.rest),
+        ("/fin/start", fin, &world.fin),
+    ] {
         let answer = ask(path, placeholder);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         assert_eq!(world.stand_in.last().header("authorization"), [bearer(key)]);
@@ -318,8 +374,34 @@ fn swapped_placeholders_are_refused() {
     world.stand_in.forget();
     let request = post(API, "/fin/start", "a").replacen(PLACEHOLDER, fin, 1);
     let answer = other.proxy().ask(API, &request).unwrap();
-    assert_eq!((answer.status, answer.code()), (403, Some("placeholder_unknown")));
+    assert_eq!(
+        (answer.status, answer.code()),
+        (403, Some("placeholder_unknown"))
+    );
     assert_eq!(world.arrived(), []);
+}
+
+/// A run that was not granted the other provider is not told to log in to it.
+#[test]
+fn a_login_is_named_only_where_it_would_help() {
+    let world = World::with_both();
+    let run = LiveRun::start(&world.home, &["--only", "intercom-fin"]);
+    let answer = run.proxy().get(API, "/contacts").unwrap();
+    refused(&answer, &["path_not_allowed"]);
+    assert!(!answer.text.contains("authsome login"), "{}", answer.text);
+    // what the answer names does help, also in the program that was refused
+    let world = World::new();
+    world.log_in_to_fin();
+    let run = LiveRun::start(&world.home, &[]);
+    says_to_log_in_to(&run.proxy().get(API, "/contacts").unwrap(), "intercom");
+    world.log_in_to_rest();
+    assert_eq!(run.proxy().get(API, "/contacts").unwrap().status, 200);
+}
+
+#[track_caller]
+fn says_to_log_in_to(answer: &Answer, provider: &str) {
+    let fix = format!("\"fix\":\"authsome login {provider}\"");
+    assert!(answer.text.contains(&fix), "{}", answer.text);
 }
 
 /// A refusal of ours with one of `codes`, which names a way out.
@@ -331,5 +413,9 @@ fn refused(answer: &Answer, codes: &[&str]) {
     let body = answer.text.split("\r\n\r\n").nth(1).unwrap_or_default();
     let body: serde_json::Value = serde_json::from_str(body).expect("the body is JSON");
     assert_eq!(body["error"]["code"], code);
-    assert_ne!(body["error"]["fix"].as_str().unwrap_or_default(), "", "{body}");
+    assert_ne!(
+        body["error"]["fix"].as_str().unwrap_or_default(),
+        "",
+        "{body}"
+    );
 }

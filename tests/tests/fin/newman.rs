@@ -41,7 +41,9 @@ fn the_collection_fails_where_a_key_is_missing() {
     world.log_in_to_fin();
     let output = run_collection(&world.home, API).exited(1);
     assert!(
-        output.stdout.contains("the other API answers to its own key"),
+        output
+            .stdout
+            .contains("the other API answers to its own key"),
         "{output}"
     );
     assert_eq!(world.stand_in.requests().len(), 3);

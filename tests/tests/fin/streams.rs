@@ -43,7 +43,10 @@ fn complete() -> Value {
 
 /// The reader sees each event before the next one is said, and the end when it comes.
 fn follow(intercom: &Intercom, mut sees: impl FnMut(&str)) {
-    for (index, text) in ["Your", "Your order", "Your order is on its way."].iter().enumerate() {
+    for (index, text) in ["Your", "Your order", "Your order is on its way."]
+        .iter()
+        .enumerate()
+    {
         intercom.emit(&chunk(u32::try_from(index).unwrap(), text));
         sees(text);
     }
@@ -91,7 +94,9 @@ fn events_that_are_asked_for_in_absolute_form_pass_too() {
         let run = LiveRun::start(&world.home, &[]);
         let proxy = run.proxy();
         let mut stream = proxy.connect().unwrap();
-        stream.write_all(events(&world, &proxy.authorization()).as_bytes()).unwrap();
+        stream
+            .write_all(events(&world, &proxy.authorization()).as_bytes())
+            .unwrap();
         world.intercom.wait_for_subscribers(1);
         let mut lines = BufReader::new(stream).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "HTTP/1.1 200 OK");
@@ -101,7 +106,11 @@ fn events_that_are_asked_for_in_absolute_form_pass_too() {
         });
         world.intercom.close();
         let rest: Vec<_> = lines.map_while(Result::ok).collect();
-        assert_eq!(rest.last().map(String::as_str), Some(""), "no end: {rest:?}");
+        assert_eq!(
+            rest.last().map(String::as_str),
+            Some(""),
+            "no end: {rest:?}"
+        );
         events_took_no_key(&world);
         logged_at_the_finest_level(&world.home);
     }
@@ -149,20 +158,27 @@ fn no_refusal_repeats_the_access_token() {
     let named_otherwise = post(EVENTS_HOST, &format!("/fin/start?{query}"), "a");
     answers.push(proxy.ask(API, &named_otherwise).unwrap());
     // in the clear to a host that nothing listens for, and to one that the run may not reach
-    let plain = |authorization: &str| {
-        events(&world, authorization).replacen("https://", "http://", 1)
-    };
+    let plain =
+        |authorization: &str| events(&world, authorization).replacen("https://", "http://", 1);
     answers.push(proxy.say(&plain(&proxy.authorization())).unwrap());
     let proxy = closed.proxy();
     answers.push(proxy.say(&plain(&proxy.authorization())).unwrap());
     answers.push(proxy.say(&events(&world, &proxy.authorization())).unwrap());
     for answer in answers {
-        assert!(answer.code().is_some(), "not refused by us: {}", answer.text);
+        assert!(
+            answer.code().is_some(),
+            "not refused by us: {}",
+            answer.text
+        );
         assert_eq!(token.search("a refusal", answer.text.as_bytes()), []);
     }
     assert_eq!(world.arrived(), []);
     // the records are there, and searched when the test ends
-    let log = world.home.authsome(["log", "-n", "50"]).output().succeeded();
+    let log = world
+        .home
+        .authsome(["log", "-n", "50"])
+        .output()
+        .succeeded();
     assert!(log.stdout.contains("/event-stream"), "{log}");
     logged_at_the_finest_level(&world.home);
 }
@@ -193,12 +209,17 @@ fn a_large_attachment_streams_through() {
     let reply = world.stand_in.wait_for_request("/fin/reply");
     // the half that was sent arrives before the other half exists
     let sent = first.len() as u64;
-    wait_until("the first half to arrive", Duration::from_secs(20), || reply.body_len() == sent);
+    wait_until("the first half to arrive", Duration::from_secs(20), || {
+        reply.body_len() == sent
+    });
     tunnel.write_all(second.as_bytes()).unwrap();
     tunnel.flush().unwrap();
     let answer = authsome_tests::raw::read_answer(&mut tunnel).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
-    assert!(world.intercom.bodies() == [body.as_bytes()], "another body arrived");
+    assert!(
+        world.intercom.bodies() == [body.as_bytes()],
+        "another body arrived"
+    );
     assert_eq!(reply.header("authorization"), [bearer(&world.fin)]);
 
     // and over HTTP/2
@@ -213,7 +234,10 @@ fn a_large_attachment_streams_through() {
         .succeeded();
     assert!(output.stdout.contains("thinking"), "{output}");
     assert_eq!(world.stand_in.last().protocol, "HTTP/2.0");
-    assert!(world.intercom.bodies()[1] == body.as_bytes(), "another body arrived");
+    assert!(
+        world.intercom.bodies()[1] == body.as_bytes(),
+        "another body arrived"
+    );
 }
 
 /// A minute without a word ends neither a stream, tunnelled or not, nor an answer that is awaited.
@@ -224,11 +248,14 @@ fn a_minute_of_silence_ends_nothing() {
     let proxy = run.proxy();
     let mut slow = proxy.tls(&format!("{API}:443"), API).unwrap();
     slow.sock.set_read_timeout(Some(SILENCE * 2)).unwrap();
-    slow.write_all(post(API, "/fin/start", "slow").as_bytes()).unwrap();
+    slow.write_all(post(API, "/fin/start", "slow").as_bytes())
+        .unwrap();
     slow.flush().unwrap();
     let mut absolute = proxy.connect().unwrap();
     absolute.set_read_timeout(Some(SILENCE * 2)).unwrap();
-    absolute.write_all(events(&world, &proxy.authorization()).as_bytes()).unwrap();
+    absolute
+        .write_all(events(&world, &proxy.authorization()).as_bytes())
+        .unwrap();
     let mut absolute = BufReader::new(absolute).lines();
     let tunnelled = world
         .home
@@ -253,7 +280,10 @@ fn a_minute_of_silence_ends_nothing() {
     slow.read_to_string(&mut answer).ok();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("thinking"), "{answer}");
-    let starts = world.arrived().into_iter().filter(|(request, _)| request == "POST /fin/start");
+    let starts = world
+        .arrived()
+        .into_iter()
+        .filter(|(request, _)| request == "POST /fin/start");
     assert_eq!(starts.count(), 2, "one by each");
 }
 
