@@ -298,13 +298,11 @@ async fn serve_connection(
             }
             let state = Arc::clone(&state);
             async move {
-                match &state.options.intercom {
-                    Some(intercom) => intercom.answer(request, &body_len).await,
-                    None => {
-                        let token = state.options.token.clone();
-                        answers::answer(request, token, body_len, given).await
-                    }
+                if let Some(intercom) = &state.options.intercom {
+                    return intercom.answer(request, &body_len).await;
                 }
+                let token = state.options.token.clone();
+                answers::answer(request, token, body_len, given).await
             }
         });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
