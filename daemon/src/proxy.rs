@@ -111,8 +111,6 @@ pub struct RunView {
     pub token: LockedBytes,
     /// Its routes; swapped as a whole when a connection or a definition changes.
     pub table: ArcSwap<RouteTable<RouteCredential>>,
-    /// The routes it would have with logins that are missing, for the words of a refusal.
-    pub missing: ArcSwap<RouteTable<()>>,
     /// Its certificate authority.
     pub ca: RunCa,
     /// What happens to hosts without a route.

@@ -64,8 +64,6 @@ impl Broker {
             Ok(upstream) => {
                 let table = RouteTable::build(self.routes_of(run, &found, upstream));
                 run.view.table.store(Arc::new(table));
-                let missing = RouteTable::build(self.missing_routes_of(run));
-                run.view.missing.store(Arc::new(missing));
             }
             Err(error) => {
                 // the settings were right when the run began; its routes stay as they are
@@ -139,36 +137,16 @@ impl Broker {
                     }
                 }
                 // what was granted once and is gone now is refused, never passed
-                None if run.had(&definition.name) => {
-                    routes.extend(without_key(run, definition, &RouteCredential::LoginNeeded));
-                }
+                None if run.had(&definition.name) => lost(&mut routes, run, definition),
                 None => {}
             }
         }
         for definition in run.remembered() {
             if catalogue.find(definition.name.as_str()).is_none() {
-                let routes_left = without_key(run, &definition, &RouteCredential::LoginNeeded);
-                routes.extend(routes_left);
+                lost(&mut routes, run, &definition);
             }
         }
         routes
-    }
-
-    /// The routes that a login would give to `run`: of all it is granted and has no connection of.
-    fn missing_routes_of(&self, run: &Run) -> Vec<Route<()>> {
-        let catalogue = self.catalogue.load();
-        let definitions = catalogue
-            .entries()
-            .map(|entry| &entry.definition)
-            .filter(|definition| definition.is_ready());
-        definitions
-            .filter(|definition| {
-                let provider = &definition.name;
-                run.record().spec.allows(provider)
-                    && self.granted_connection(run, provider).is_none()
-            })
-            .flat_map(|definition| without_key(run, definition, &()))
-            .collect()
     }
 }
 
@@ -222,23 +200,23 @@ fn add(
     push(gained, RouteCredential::HostUnconfirmed);
 }
 
-/// The routes of a definition with `instead` where a credential would be.
-fn without_key<C: Clone>(run: &Run, definition: &Definition, instead: &C) -> Vec<Route<C>> {
-    let routes = definition.routes.iter().map(|rule| Route {
-        provider: definition.name.clone(),
-        connection: ConnectionName::default_name(),
-        hosts: run.covered(&rule.hosts).collect(),
-        port: rule.port,
-        path: rule.path.clone(),
-        except: rule.except.clone(),
-        methods: rule.methods.clone(),
-        slot: rule.slot.clone(),
-        credential: instead.clone(),
-        choice: Choice {
-            by_default: true,
-            placeholder: None,
-        },
-        rules: Arc::default(),
-    });
-    routes.collect()
+fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Definition) {
+    for rule in &definition.routes {
+        routes.push(Route {
+            provider: definition.name.clone(),
+            connection: ConnectionName::default_name(),
+            hosts: run.covered(&rule.hosts).collect(),
+            port: rule.port,
+            path: rule.path.clone(),
+            except: rule.except.clone(),
+            methods: rule.methods.clone(),
+            slot: rule.slot.clone(),
+            credential: RouteCredential::LoginNeeded,
+            choice: Choice {
+                by_default: true,
+                placeholder: None,
+            },
+            rules: Arc::default(),
+        });
+    }
 }

@@ -211,7 +211,6 @@ impl Broker {
             id: record.id.clone(),
             token,
             table: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
-            missing: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
             ca,
             unmatched: match record.spec.unmatched {
                 authsome_proto::request::Unmatched::Tunnel => Unmatched::Tunnel,

@@ -130,9 +130,6 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
             Verdict::Refuse(RefuseCode::NotAllowed, None)
         }
         Decision::Pass => Verdict::Pass,
-        Decision::Refuse(code @ RefuseCode::PathNotAllowed) => {
-            Verdict::Refuse(code, missing(link, &view))
-        }
         Decision::Refuse(code) => Verdict::Refuse(code, None),
         Decision::Inject(route) => {
             let code = match &route.credential {
@@ -149,17 +146,6 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
             );
             Verdict::Refuse(code, Some(names))
         }
-    }
-}
-
-/// The provider and connection that a login would have to make for the request to be sent.
-fn missing(link: &Link, view: &RequestView<'_>) -> Option<(Box<str>, Box<str>)> {
-    match decide(&link.run.missing.load(), view) {
-        Decision::Inject(route) => Some((
-            route.provider.as_str().into(),
-            route.connection.as_str().into(),
-        )),
-        Decision::Pass | Decision::Refuse(_) => None,
     }
 }
 

@@ -123,10 +123,6 @@ impl Refusal {
                 format!("`{provider}` is limited to another region than that of `{host}`"),
                 format!("{} --force --region REGION", login()),
             ),
-            RefuseCode::PathNotAllowed if route.is_some() => (
-                format!("`{path}` on `{host}` belongs to `{provider}`, which is not connected"),
-                login(),
-            ),
             RefuseCode::PathNotAllowed => (
                 format!("no credential is used for `{path}` on `{host}`"),
                 explain(),

@@ -309,7 +309,6 @@ impl Proxy {
             id: id.clone(),
             token: LockedBytes::new(TOKEN.as_bytes()),
             table: ArcSwap::from_pointee(RouteTable::build(vec![route])),
-            missing: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
             unmatched: setup.unmatched,
             pid: 1,
             program: "test".into(),
