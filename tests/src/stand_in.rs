@@ -1,11 +1,12 @@
 //! An HTTPS server in miniature: any names, a throw-away CA, HTTP/1.1 and HTTP/2.
 //!
 //! It records every request before it answers it, so that a test can say what arrived and what
-//! did not. What it serves is listed in [`answers`].
+//! did not. What it serves is listed in [`answers`], and for [`Intercom`] there.
 
 mod answers;
 mod body;
 mod certificates;
+pub mod intercom;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 pub use certificates::Certificate;
+pub use intercom::Intercom;
 
 use crate::wait::wait_for;
 
@@ -87,6 +89,8 @@ pub struct Options {
     pub on_request: Option<fn(&Recorded)>,
     /// Answers in place of what is listed in [`answers`].
     pub answer: Option<AnswerWith>,
+    /// Plays Intercom instead of what is listed in [`answers`].
+    pub intercom: Option<Arc<Intercom>>,
 }
 
 impl Default for Options {
@@ -100,6 +104,7 @@ impl Default for Options {
             record: true,
             on_request: None,
             answer: None,
+            intercom: None,
         }
     }
 }
@@ -291,7 +296,14 @@ async fn serve_connection(
                         .push(recorded);
                 }
             }
-            answers::answer(request, state.options.token.clone(), body_len, given)
+            let state = Arc::clone(&state);
+            async move {
+                if let Some(intercom) = &state.options.intercom {
+                    return intercom.answer(request, &body_len).await;
+                }
+                let token = state.options.token.clone();
+                answers::answer(request, token, body_len, given).await
+            }
         });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let _ended = server

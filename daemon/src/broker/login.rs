@@ -30,6 +30,7 @@ use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};
 use crate::login::{Asked, LoginForm, OfferError, Submitted};
 use crate::providers::Definition;
+use crate::routing::placeholder::LITERAL;
 use crate::vault::{ItemKey, StoredItem};
 
 /// How long a login waits for a person. Shorter would cut off somebody who must first ask a
@@ -526,6 +527,12 @@ fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
     if secret.len() > SECRET_MAX {
         return Err(bad(format!(
             "the key for `{provider}` is longer than {SECRET_MAX} bytes"
+        )));
+    }
+    // what a program finds in its variable inside a run, read from there for a key
+    if secret.expose() == LITERAL {
+        return Err(bad(format!(
+            "that is the placeholder that programs see, not the key for `{provider}`"
         )));
     }
     if definition

@@ -17,7 +17,13 @@ pub(super) fn nearest<'c>(
         return None;
     }
     let mut best: Option<(f64, &str)> = None;
+    let mut with_part = Vec::new();
     for candidate in candidates {
+        if word.len() >= PREFIX_LEN_MIN
+            && candidate.split(is_separator).any(|it| squash(it) == word)
+        {
+            with_part.push(candidate);
+        }
         let known = squash(candidate);
         let score = if known == word {
             2.0
@@ -31,7 +37,9 @@ pub(super) fn nearest<'c>(
             best = Some((score, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    // half a name says which is meant only where no other name has that half
+    let by_part = <[&str; 1]>::try_from(with_part).ok().map(|[only]| only);
+    best.map(|(_, candidate)| candidate).or(by_part)
 }
 
 /// `; did you mean …?` or nothing, to end a message with.
@@ -43,9 +51,13 @@ pub(super) fn hint<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>
 fn squash(word: &str) -> String {
     word.chars()
         .take(128) // jaro_winkler is quadratic; no name is that long
-        .filter(|c| !matches!(c, '-' | '_' | '.' | ' '))
+        .filter(|c| !is_separator(*c))
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+fn is_separator(c: char) -> bool {
+    matches!(c, '-' | '_' | '.' | ' ')
 }
 
 #[cfg(test)]
@@ -54,7 +66,15 @@ mod tests {
 
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
-        let known = ["github", "github-mcp", "gitlab", "intercom", "openai"];
+        let known = [
+            "github",
+            "github-mcp",
+            "gitlab",
+            "gitlab-mcp",
+            "intercom",
+            "intercom-fin",
+            "openai",
+        ];
         for (typed, meant) in [
             ("git-hub", Some("github")),
             ("GitHub", Some("github")),
@@ -62,6 +82,8 @@ mod tests {
             ("inter", Some("intercom")),
             ("itnercom", Some("intercom")),
             ("open-ai", Some("openai")),
+            ("fin", Some("intercom-fin")),
+            ("mcp", None),
             ("zzz", None),
             ("", None),
             ("-", None),

@@ -138,6 +138,11 @@ pub enum FillError {
     /// A Basic pair without its colon.
     #[error("the secret must have the form `user:password`")]
     NotAPair,
+    /// The header's prefix once more, as examples show it: `Bearer Bearer …` would be sent.
+    #[error(
+        "the secret begins with the word that is put in front of it anyway; copy it again without"
+    )]
+    Prefix,
     /// A fixed part of the slot (prefix, user, name) cannot be sent.
     #[error("the definition's prefix, user or name contains a character that cannot be sent")]
     Slot,
@@ -200,6 +205,9 @@ fn fill_header(name: &HeaderName, prefix: &str, secret: &Secret) -> Result<Fille
     if !is_printable(prefix) || prefix.starts_with(' ') || prefix.ends_with(' ') {
         return Err(FillError::Slot);
     }
+    if repeats(prefix, secret.expose()) {
+        return Err(FillError::Prefix);
+    }
     // exact capacity: a buffer that grows leaves its old bytes behind unwiped
     let mut value = Zeroizing::new(Vec::with_capacity(prefix.len() + 1 + secret.len()));
     if !prefix.is_empty() {
@@ -211,6 +219,16 @@ fn fill_header(name: &HeaderName, prefix: &str, secret: &Secret) -> Result<Fille
         name: name.clone(),
         value: sensitive(&value)?,
     })
+}
+
+/// Whether `secret` begins with `prefix` and a space. Schemes have no case (RFC 9110 §11.1).
+fn repeats(prefix: &str, secret: &str) -> bool {
+    !prefix.is_empty()
+        && secret
+            .split_at_checked(prefix.len())
+            .is_some_and(|(first, rest)| {
+                rest.starts_with(' ') && first.eq_ignore_ascii_case(prefix)
+            })
 }
 
 fn fill_basic(pair: &BasicPair, secret: &Secret) -> Result<Filled, FillError> {
@@ -317,6 +335,8 @@ mod tests {
             (header("Bearer"), "sk-1", "Bearer sk-1"),
             (header(""), "sk-1", "sk-1"),
             (header("Bot x"), "a b", "Bot x a b"),
+            (header("Bot"), "Bottle a", "Bot Bottle a"),
+            (header("Bearer"), "Bearer", "Bearer Bearer"),
             (basic(BasicPair::Username), "sk_1", "Basic c2tfMTo="),
             (basic(user.clone()), "p:w", "Basic Z2l0OnA6dw=="),
             (basic(BasicPair::Whole), "u:p:w", "Basic dTpwOnc="),
@@ -339,6 +359,8 @@ mod tests {
                 FillError::Slot,
             ),
             (header("Bearer "), "x", FillError::Slot),
+            (header("Bearer"), "Bearer sk-1", FillError::Prefix),
+            (header("Bearer"), "bearer  sk-1", FillError::Prefix),
             (header("a\r\nb"), "x", FillError::Slot),
             (cookie.clone(), "a;b", FillError::Character),
             (cookie.clone(), "a b", FillError::Character),

@@ -13,7 +13,7 @@
 //! | `/websocket` | a WebSocket (HTTP/1.1) that echoes; needs the right `Authorization` |
 //! | anything else | 404 |
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) async fn answer(
     token: Option<String>,
     body_len: Arc<AtomicU64>,
     given: Option<Response<Vec<u8>>>,
-) -> Result<Response<Answer>, Infallible> {
+) -> io::Result<Response<Answer>> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     if path == "/websocket" {
@@ -120,14 +120,14 @@ fn me(request: &Request<Incoming>, token: Option<&str>) -> Response<Answer> {
     json_with(StatusCode::OK, &admin)
 }
 
-fn unauthorized() -> Response<Answer> {
+pub(super) fn unauthorized() -> Response<Answer> {
     json_with(
         StatusCode::UNAUTHORIZED,
         &error_list("unauthorized", "Access Token Invalid"),
     )
 }
 
-fn limited() -> Response<Answer> {
+pub(super) fn limited() -> Response<Answer> {
     let mut answer = json_with(
         StatusCode::TOO_MANY_REQUESTS,
         &error_list(
@@ -145,7 +145,7 @@ fn limited() -> Response<Answer> {
     answer
 }
 
-fn error_list(code: &str, message: &str) -> Value {
+pub(super) fn error_list(code: &str, message: &str) -> Value {
     json!({
         "type": "error.list", "request_id": "000h2cokpd5bs6v6kgm0",
         "errors": [{ "code": code, "message": message }],
@@ -180,7 +180,7 @@ fn redirect(query: &str) -> Response<Answer> {
         .expect("a location is a header value")
 }
 
-fn with_type(kind: &'static str, body: Answer) -> Response<Answer> {
+pub(super) fn with_type(kind: &'static str, body: Answer) -> Response<Answer> {
     Response::builder()
         .header(header::CONTENT_TYPE, kind)
         .header(header::CACHE_CONTROL, "no-store")
@@ -188,14 +188,14 @@ fn with_type(kind: &'static str, body: Answer) -> Response<Answer> {
         .expect("the headers are constants")
 }
 
-fn json_with(status: StatusCode, value: &Value) -> Response<Answer> {
+pub(super) fn json_with(status: StatusCode, value: &Value) -> Response<Answer> {
     let mut answer = with_type("application/json", Answer::whole(format!("{value}\n")));
     *answer.status_mut() = status;
     answer
 }
 
 /// One parameter of a query, as it stands (the tests need no escapes).
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query
         .split('&')
         .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))

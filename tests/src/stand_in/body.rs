@@ -1,6 +1,7 @@
-//! The bodies a stand-in sends: whole, a stream of known length, events in their own time.
+//! The bodies a stand-in sends: whole, a stream of known length, events in their own time, pieces
+//! that a test hands out, and one that breaks off.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Interval;
 
 /// Pieces of a long download.
@@ -33,11 +35,21 @@ pub(super) enum Answer {
     Bytes(u64),
     /// Server-sent events: so many, one each tick.
     Events { left: u32, interval: Interval },
+    /// What the other end of the channel says, until it is closed.
+    Fed(UnboundedReceiver<Bytes>),
+    /// What comes, last first, with a pause at `None`; then the connection (HTTP/2: the stream)
+    /// is cut.
+    Cut(Vec<Option<Bytes>>),
 }
 
 impl Answer {
     pub(super) fn whole(text: impl Into<Bytes>) -> Self {
         Self::Whole(Some(text.into()))
+    }
+
+    /// A beginning that arrives, and then nothing more.
+    pub(super) fn cut_after(first: &'static str) -> Self {
+        Self::Cut(vec![None, Some(Bytes::from_static(first.as_bytes()))])
     }
 
     /// `count` events, the first at once.
@@ -51,12 +63,12 @@ impl Answer {
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let data = match self.get_mut() {
             Self::Whole(text) => text.take().filter(|text| !text.is_empty()),
             Self::Bytes(0) | Self::Events { left: 0, .. } => None,
@@ -74,6 +86,16 @@ impl Body for Answer {
                     monotonic_nanoseconds()
                 )))
             }
+            Self::Fed(pieces) => ready!(pieces.poll_recv(context)),
+            Self::Cut(pieces) => match pieces.pop() {
+                Some(Some(piece)) => Some(piece),
+                // what is not waited for is not flushed, and then nothing has begun
+                Some(None) => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                None => return Poll::Ready(Some(Err(io::Error::other("cut on purpose")))),
+            },
         };
         Poll::Ready(data.map(|data| Ok(Frame::data(data))))
     }
@@ -82,7 +104,7 @@ impl Body for Answer {
         match self {
             Self::Whole(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
             Self::Bytes(left) => SizeHint::with_exact(*left),
-            Self::Events { .. } => SizeHint::default(),
+            Self::Events { .. } | Self::Fed(_) | Self::Cut(_) => SizeHint::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use authsome_tests::binaries::on_path;
+use authsome_tests::stage::{self, make, run};
 
 /// Versions of Node that come as npm packages: before `NODE_USE_ENV_PROXY`, and with it.
 pub(crate) const NODE_VERSIONS: [&str; 3] = ["18", "20", "24"];
@@ -61,10 +62,7 @@ impl Installed {
         );
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-        fs::create_dir_all(&folder).expect("the build folder can be written");
-        // two test processes, such as of two terminals, must not build into the same folder
-        let lock = fs::File::create(folder.join("lock")).expect("the folder can be written");
-        lock.lock().expect("the file can be locked");
+        let lock = stage::lock(&folder);
         let installed = Self {
             python: python(&sources, &folder),
             node: node(&sources, &folder),
@@ -158,33 +156,6 @@ fn rust(sources: &Path, folder: &Path) -> PathBuf {
         .arg(source.join("Cargo.toml"));
     run(cargo.arg("--target-dir").arg(&stage));
     stage.join("debug/get")
-}
-
-/// Makes the folder `stage` unless it was made of exactly that already.
-fn make(stage: &Path, made_of: &str, steps: impl FnOnce()) {
-    let stamp = stage.join("made-of");
-    if fs::read_to_string(&stamp).is_ok_and(|stamped| stamped == made_of) {
-        return;
-    }
-    if stage.exists() {
-        fs::remove_dir_all(stage).expect("an older stage can be removed");
-    }
-    fs::create_dir_all(stage).expect("the folder can be written");
-    steps();
-    fs::write(stamp, made_of).expect("the folder can be written");
-}
-
-/// Runs a step in the caller's environment: downloads need its proxies and registries.
-fn run(command: &mut Command) {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// What a program prints.
