@@ -243,7 +243,7 @@ pub(crate) struct Login {
   authsome run --only intercom,github -- npm start
   authsome run --env TEAM_KEY=intercom/team -- python sync_two_workspaces.py
   authsome run --unmatched deny -- curl https://api.intercom.io/me
-  authsome run --for 2h -- claude
+  authsome run --for 2h -- python my_agent.py
   authsome run --keep 8h -- tmux
 
 Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]

@@ -59,13 +59,11 @@ impl AbsentRuns {
 }
 
 impl Broker {
-    /// Runs that are not served although a process of theirs may live, oldest first.
+    /// Runs that are not served although a process of theirs may live, oldest first. One that is
+    /// just being taken up is among them and among the living ones.
     pub fn absent_runs(&self) -> Vec<AbsentRun> {
         let runs = self.absent.lock().clone();
-        runs.into_iter()
-            // one that is being taken up is still told of here
-            .filter(|run| run.is_missed() && self.runs.find(&run.record.id).is_none())
-            .collect()
+        runs.into_iter().filter(AbsentRun::is_missed).collect()
     }
 
     /// Gives up a run that is not served, and those inside it; false if there is none.
