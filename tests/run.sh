@@ -44,6 +44,7 @@ want wget command -v wget
 want git command -v git
 want python3 command -v python3
 want python3-venv python3 -c 'import ensurepip, venv'
+want tmux command -v tmux
 want nodejs command -v node
 want npm command -v npm
 want ruby command -v ruby

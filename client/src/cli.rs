@@ -6,9 +6,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use authsome_proto::request::Unmatched;
-use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId};
+use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId, WebhookName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Parses arguments, the program's name first.
@@ -113,9 +114,14 @@ pub(crate) enum Verb {
     Connections(Connections),
     /// Find keys in `.env` files and the environment
     Scan(Scan),
+    /// Show what would become of a request, and why
+    Explain(Explain),
     /// Show the audit log
     #[command(alias = "audit")]
     Log(Log),
+    /// Let only signed webhooks reach a local program
+    #[command(alias = "webhooks")]
+    Webhook(Webhook),
     /// List living runs, stop one
     Runs(Runs),
     /// Show who asks, and in which run
@@ -186,6 +192,7 @@ impl Verb {
   authsome login intercom                              form in the browser, or hidden prompt
   authsome login intercom --connection team            a second key beside the first
   authsome login intercom --force                      replace the key
+  authsome login intercom --region eu                  keep it from the other regions' hosts
   authsome login intercom --stdin < key.txt            read the key from a pipe or file
   authsome login intercom --from-env INTERCOM_TOKEN    take it from a variable
   authsome login intercom --no-wait                    print the link and return")]
@@ -214,6 +221,9 @@ pub(crate) struct Login {
     /// Wait for a login begun with `--no-wait`
     #[arg(long, value_name = "SESSION")]
     pub(crate) resume: Option<LoginId>,
+    /// Send the key to this region's hosts only, where the provider has regions
+    #[arg(long)]
+    pub(crate) region: Option<String>,
     /// Choose how to authenticate (OAuth providers)
     #[arg(long)]
     pub(crate) flow: Option<String>,
@@ -232,6 +242,8 @@ pub(crate) struct Login {
   authsome run --connection intercom=team -- ./sync.sh
   authsome run --only intercom,github -- npm start
   authsome run --unmatched deny -- curl https://api.intercom.io/me
+  authsome run --for 2h -- claude
+  authsome run --keep 8h -- tmux
 
 Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
 pub(crate) struct Run {
@@ -244,9 +256,53 @@ pub(crate) struct Run {
     /// Choose what happens to other hosts
     #[arg(long, value_name = "HOW")]
     pub(crate) unmatched: Option<UnmatchedChoice>,
+    /// End the run after this time at the latest, as in `90s`, `30m`, `1h30m` or `2d`
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::times::parse_duration)]
+    pub(crate) at_most: Option<Duration>,
+    /// Go on until the last process of the command is gone, and after this time at the latest: for
+    /// commands that return at once, such as `code .`
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "at_most",
+        value_parser = crate::times::parse_duration
+    )]
+    pub(crate) keep: Option<Duration>,
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "authsome explain [OPTIONS] [METHOD] <URL>",
+    after_help = "Examples:
+  authsome explain https://api.intercom.io/contacts
+  authsome explain POST https://api.intercom.io/fin/start
+  authsome explain --run ID DELETE https://api.intercom.io/contacts/1"
+)]
+pub(crate) struct Explain {
+    /// Method (GET if left out) and URL
+    #[arg(required = true, num_args = 1..=2, value_name = "METHOD URL")]
+    words: Vec<String>,
+    /// As in `run`: use this connection instead of the provider's default
+    #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice, conflicts_with = "run")]
+    pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
+    /// Ask about a living run instead of one that would be started here and now
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<RunId>,
+}
+
+impl Explain {
+    /// The method and the URL.
+    pub(crate) fn request(&self) -> (String, String) {
+        match self.words.as_slice() {
+            [url] => ("GET".to_owned(), url.clone()),
+            [method, url, ..] => (method.to_ascii_uppercase(), url.clone()),
+            [] => (String::new(), String::new()),
+        }
+    }
 }
 
 /// What happens to hosts without a route.
@@ -463,6 +519,153 @@ pub(crate) enum RunsVerb {
 pub(crate) struct RunsStop {
     /// Run to stop, as in `authsome runs`
     pub(crate) run: RunId,
+}
+
+/// Arguments of `webhook`.
+#[derive(Debug, Args)]
+pub(crate) struct Webhook {
+    #[command(subcommand)]
+    pub(crate) verb: Option<WebhookVerb>,
+}
+
+/// Commands of `webhook`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhookVerb {
+    /// Add an endpoint: a loopback port that passes on what is signed
+    Add(WebhookAdd),
+    /// List endpoints
+    List,
+    /// Replace an endpoint's secret
+    Rotate(WebhookRotate),
+    /// Remove an endpoint and its secrets
+    Remove(OfWebhook),
+    /// Check a body's signature; exit code 1 if it is bad
+    Verify(WebhookVerify),
+    /// Sign a body as the sender would, and print the headers
+    Sign(WebhookSign),
+}
+
+/// Arguments of `webhook add`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Schemes: github, intercom, intercom-fin, slack, standard-webhooks, stripe
+
+Examples:
+  authsome webhook add fin --scheme intercom-fin --forward http://127.0.0.1:3000/hooks
+  authsome webhook add pay --scheme stripe --forward http://127.0.0.1:3000/pay --stdin < secret.txt
+  authsome webhook add acme --scheme-file acme.json --forward http://127.0.0.1:3000/acme"
+)]
+pub(crate) struct WebhookAdd {
+    /// Name of the endpoint
+    pub(crate) name: WebhookName,
+    /// How the sender signs
+    #[arg(long, required_unless_present = "scheme_file")]
+    pub(crate) scheme: Option<WebhookName>,
+    /// File that describes how the sender signs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheme_file: Option<PathBuf>,
+    /// Local program that gets what is signed
+    #[arg(long, value_name = "URL")]
+    pub(crate) forward: String,
+    /// Port to listen on; a free one if absent
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// Longest body in bytes [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body: Option<u64>,
+    /// How long a sender waits for the program [default: 4]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<u32>,
+    #[command(flatten)]
+    pub(crate) secret: SecretSource,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Args)]
+pub(crate) struct SecretSource {
+    /// Ask on the terminal instead of in a browser
+    #[arg(long, conflicts_with_all = ["stdin", "from_env"])]
+    pub(crate) no_browser: bool,
+    /// Read the secret from standard input
+    #[arg(long, conflicts_with = "from_env")]
+    pub(crate) stdin: bool,
+    /// Take the secret from a variable of the environment
+    #[arg(long, value_name = "VAR")]
+    pub(crate) from_env: Option<String>,
+}
+
+/// Arguments of `webhook rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct WebhookRotate {
+    /// Name of the endpoint
+    pub(crate) name: WebhookName,
+    /// Keep the secrets before it good for this long, for instance `24h` [default: not at all]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "24h", require_equals = false, value_parser = parse_seconds)]
+    pub(crate) keep_old: Option<u64>,
+    #[command(flatten)]
+    pub(crate) secret: SecretSource,
+}
+
+/// A webhook's endpoint and nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct OfWebhook {
+    /// Name of the endpoint
+    pub(crate) name: WebhookName,
+}
+
+/// Arguments of `webhook verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "The body is read from standard input, byte for byte.
+
+Example:
+  authsome webhook verify fin --signature \"$SIGNATURE\" < body.json")]
+pub(crate) struct WebhookVerify {
+    /// Name of the endpoint
+    pub(crate) name: WebhookName,
+    /// Header of the request; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = parse_header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Value of the signature's header
+    #[arg(long)]
+    pub(crate) signature: Option<String>,
+    /// Value of the timestamp's header
+    #[arg(long)]
+    pub(crate) timestamp: Option<String>,
+    /// Value of the id's header
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+/// Arguments of `webhook sign`.
+#[derive(Debug, Args)]
+#[command(after_help = "The body is read from standard input, byte for byte.
+
+Example:
+  authsome webhook sign fin < body.json | curl -H @- --data-binary @body.json http://127.0.0.1:PORT/")]
+pub(crate) struct WebhookSign {
+    /// Name of the endpoint
+    pub(crate) name: WebhookName,
+    /// Unix time to sign with; now if absent
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timestamp: Option<i64>,
+    /// Id to sign with; a random one if absent
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("write it as `NAME: VALUE`, for instance `X-Hub-Signature: sha1=...`")?;
+    // as it would come over the wire: one blank behind the colon is not part of the value
+    let value = value.strip_prefix(' ').unwrap_or(value);
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn parse_seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "write a time such as `90m` or `24h`".to_owned();
+    let time: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    u64::try_from(time.as_secs()).map_err(|_| wrong())
 }
 
 /// Arguments of `daemon`.
@@ -683,6 +886,39 @@ mod tests {
         ] {
             assert_eq!(is_run(&words(line)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_webhooks_arguments_are_what_they_look_like() {
+        let Verb::Webhook(Webhook {
+            verb: Some(WebhookVerb::Rotate(rotate)),
+        }) = verb("webhook rotate fin --keep-old 90m --stdin")
+        else {
+            panic!()
+        };
+        assert_eq!(rotate.keep_old, Some(5400));
+        let Verb::Webhook(Webhook {
+            verb: Some(WebhookVerb::Rotate(rotate)),
+        }) = verb("webhook rotate fin --stdin --keep-old")
+        else {
+            panic!()
+        };
+        assert_eq!(rotate.keep_old, Some(86_400));
+        for bad in [
+            "webhook add fin --scheme github",
+            "webhook add fin --forward http://127.0.0.1/",
+            "webhook add fin --scheme github --forward http://127.0.0.1/ --port 0",
+            "webhook add fin --scheme github --forward http://127.0.0.1/ --secret x",
+            "webhook rotate fin --keep-old soon",
+            "webhook rotate fin --keep-old -1h",
+            "webhook verify fin --header nonsense",
+        ] {
+            assert!(parse(&words(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(
+            parse_header("X-A:  b: c ").unwrap(),
+            ("X-A".into(), " b: c ".into())
+        );
     }
 
     #[test]

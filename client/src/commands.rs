@@ -4,6 +4,7 @@ mod completions;
 mod connections;
 mod daemon;
 mod doctor;
+mod explain;
 mod export;
 mod forget;
 mod get;
@@ -19,6 +20,7 @@ mod status;
 mod unlock;
 mod version;
 mod view;
+mod webhook;
 mod whoami;
 
 use crate::cli::Verb;
@@ -32,6 +34,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
         Verb::Doctor => doctor::doctor(ui),
+        Verb::Explain(arguments) => explain::explain(arguments, ui),
         Verb::Export(arguments) => export::export(&arguments, ui),
         Verb::Get(arguments) => get::get(&arguments, ui),
         Verb::Inspect(arguments) => inspect::inspect(arguments.provider, ui),
@@ -48,6 +51,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Status => status::status(ui),
         Verb::Unlock(arguments) => unlock::unlock(&arguments, ui),
         Verb::Version => version::version(ui),
+        Verb::Webhook(arguments) => webhook::webhook(arguments.verb, ui),
         Verb::Init | Verb::Whoami => whoami::whoami(ui),
         // `cli::parse` has turned these into the commands they stand for
         Verb::Auth(_) | Verb::Provider(_) | Verb::Proxy(_) => Err(crate::error::Failure::bug(

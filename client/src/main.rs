@@ -14,6 +14,7 @@ mod connect;
 mod dotenv;
 mod error;
 mod interrupt;
+mod project;
 mod prompt;
 mod quote;
 mod secrets;

@@ -14,12 +14,15 @@
 //!
 //! Not here: what a run may use (`runs/spec.rs`), where a request goes (`routing`).
 
+mod absent;
 mod credentials;
 mod explain;
 mod forget;
 mod inside;
+mod life;
 mod login;
 mod lookup;
+mod policies;
 mod reload;
 mod resume;
 mod routes;
@@ -27,6 +30,7 @@ mod run;
 mod spare;
 mod start;
 mod upstream;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
@@ -41,10 +45,12 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::errors::Explain;
 use crate::login::Pages;
+use crate::policy::Limits;
 use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
 use crate::vault::Vault;
 
+pub use absent::AbsentRun;
 pub use inside::Inside;
 pub use login::LoginState;
 pub use run::Run;
@@ -83,7 +89,11 @@ pub struct Broker {
     proxy_tasks: TaskTracker,
     credentials: credentials::Credentials,
     runs: run::Runs,
+    absent: absent::AbsentRuns,
+    /// The limits of `config.toml`, shared by all runs.
+    limits: Limits,
     logins: login::Logins,
+    webhooks: webhooks::Webhooks,
     spare: Mutex<Option<spare::Spare>>,
     pages: ArcSwap<Pages>,
     watched: Mutex<reload::Watched>,
@@ -105,6 +115,7 @@ impl Broker {
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
         let pages = Pages::new(config.login_port);
         let watched = Mutex::new(reload::Watched::now(&places.home));
+        let webhooks = webhooks::Webhooks::open(&places.home);
         Arc::new(Self {
             places,
             started_at: jiff::Timestamp::now(),
@@ -123,7 +134,10 @@ impl Broker {
             proxy_tasks: TaskTracker::new(),
             credentials: credentials::Credentials::default(),
             runs: run::Runs::default(),
+            absent: absent::AbsentRuns::default(),
+            limits: Limits::default(),
             logins: login::Logins::default(),
+            webhooks,
             spare: Mutex::new(None),
             pages: ArcSwap::from_pointee(pages),
             watched,

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use authsome_proto::request::Unmatched;
 use serde::Deserialize;
 
+use crate::policy::{self, RawTables, Tables};
 use crate::proxy::UpstreamProxy;
 use crate::routing::Authority;
+use crate::toml_file::{self, Known, TomlError};
 use crate::vault::{PassphraseWish, StoreChoice};
 
 /// A checked configuration.
@@ -34,6 +36,8 @@ pub struct Config {
     pub resolve: HashMap<String, SocketAddr>,
     /// `[login] port`.
     pub login_port: u16,
+    /// `[connections]`: rules and rate limits.
+    pub connections: Tables,
 }
 
 impl Default for Config {
@@ -46,6 +50,7 @@ impl Default for Config {
             extra_ca: Vec::new(),
             resolve: HashMap::new(),
             login_port: 7998,
+            connections: Tables::default(),
         }
     }
 }
@@ -101,7 +106,7 @@ impl Config {
 
     /// Checks `text`, which was read from `path`.
     pub fn parse(text: &str, path: &Path) -> Result<Self, LoadConfigError> {
-        let file: File = toml::from_str(text).map_err(|error| explain(&error, text, path))?;
+        let file: File = toml_file::read(text, KNOWN).map_err(|error| wrong(error, path))?;
         let bad = |key: &str, message: String| LoadConfigError::Content {
             path: path.into(),
             line: line_of(text, key),
@@ -133,6 +138,8 @@ impl Config {
                 return Err(bad("extra_ca", why));
             }
         }
+        let connections = Tables::check(file.connections, text, &path.display().to_string())
+            .map_err(|error| wrong(error, path))?;
         Ok(Self {
             store: match file.vault.store {
                 Store::Auto => StoreChoice::Auto,
@@ -149,6 +156,7 @@ impl Config {
             extra_ca: file.upstream.extra_ca,
             resolve,
             login_port: file.login.port.unwrap_or(7998),
+            connections,
         })
     }
 }
@@ -160,6 +168,7 @@ struct File {
     proxy: ProxyTable,
     upstream: UpstreamTable,
     login: LoginTable,
+    connections: RawTables,
 }
 
 #[derive(Default, Deserialize)]
@@ -208,69 +217,28 @@ struct LoginTable {
 }
 
 /// Every table with its keys, and every value that is a word, for suggestions.
-const KNOWN: &[(&str, &[&str])] = &[
+const KNOWN: &Known = &[
     ("vault", &["store", "passphrase"]),
     ("proxy", &["unmatched", "upstream_proxy"]),
     ("upstream", &["extra_ca", "resolve"]),
     ("login", &["port"]),
+    ("connections", &[]),
+    ("connections.PROVIDER", policy::file::KEYS),
     ("", &["auto", "keyring", "file", "tunnel", "deny"]),
 ];
 
-fn explain(error: &toml::de::Error, text: &str, path: &Path) -> LoadConfigError {
-    let line = error.span().map_or(1, |span| {
-        1 + text.get(..span.start).unwrap_or(text).matches('\n').count()
-    });
-    let message = error.message();
-    let named = message
-        .split('`')
-        .nth(1)
-        .filter(|_| message.starts_with("unknown"));
-    let (message, hint) = match named {
-        Some(name) => {
-            let section = section_at(text, line);
-            let message = if message.starts_with("unknown variant") {
-                format!("unknown value `{name}`{section}")
-            } else {
-                format!("unknown key `{name}`{section}")
-            };
-            let hint = suggest(name);
-            (message, Some(hint))
-        }
-        None => (message.trim().replace('\n', ", "), None),
-    };
+fn wrong(error: TomlError, path: &Path) -> LoadConfigError {
+    let TomlError {
+        line,
+        message,
+        hint,
+    } = error;
     LoadConfigError::Content {
         path: path.into(),
         line,
         message,
         hint,
     }
-}
-
-/// What `name` was probably meant to be, or where it belongs.
-fn suggest(name: &str) -> String {
-    if let Some((table, _)) = KNOWN.iter().find(|(_, keys)| keys.contains(&name)) {
-        return format!("it belongs to `[{table}]`");
-    }
-    KNOWN
-        .iter()
-        .flat_map(|(table, keys)| std::iter::once(table).chain(*keys))
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .min()
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .map_or_else(
-            || "the README lists every key".to_owned(),
-            |(_, known)| format!("did you mean `{known}`?"),
-        )
-}
-
-/// ` in [table]` for the table that a line belongs to.
-fn section_at(text: &str, line: usize) -> String {
-    text.lines()
-        .take(line)
-        .filter(|text| text.trim_start().starts_with('['))
-        .last()
-        .map(|header| format!(" in `{}`", header.trim()))
-        .unwrap_or_default()
 }
 
 fn line_of(text: &str, key: &str) -> usize {
@@ -305,12 +273,19 @@ mod tests {
             "api.intercom.io:443" = "127.0.0.1:8443"
             [login]
             port = 7000
+            [connections.intercom]
+            allow = ["GET /contacts"]
+            rate = "100/min"
             "#,
         )
         .unwrap();
         assert_eq!(config.unmatched, Unmatched::Deny);
         assert_eq!(config.store, StoreChoice::File);
         assert_eq!(config.login_port, 7000);
+        let (intercom, default) = ("intercom".parse().unwrap(), "default".parse().unwrap());
+        let table = config.connections.applying(&intercom, &default).next();
+        assert_eq!(table.unwrap().rate.unwrap().count, 100);
+        assert_eq!(&*table.unwrap().rules.source, "config.toml");
         assert_eq!(
             config.resolve["api.intercom.io:443"],
             "127.0.0.1:8443".parse().unwrap()
@@ -331,6 +306,13 @@ mod tests {
             "`config.toml`, line 2: unknown value `keyrin` in `[vault]`"
         );
         assert_eq!(error.hint().as_deref(), Some("did you mean `keyring`?"));
+        let error = parse("[connections.intercom]\n\nallow = [\"GET contacts\"]\n").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("`config.toml`, line 3: `allow` in `[connections.intercom]`"),
+            "{error}"
+        );
         let error = parse("port = 1\n").unwrap_err();
         assert_eq!(error.hint().as_deref(), Some("it belongs to `[login]`"));
     }

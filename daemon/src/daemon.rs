@@ -2,7 +2,7 @@
 //!
 //! 1. Before any thread: folders, lock, configuration, connections. Whatever is wrong here ends
 //!    the start with an error that the starter sees.
-//! 2. Socket bound, living runs taken up, lock announced; only then is the daemon ready.
+//! 2. Socket bound, living runs taken up, webhooks served, lock announced; only then is the daemon ready.
 //! 3. It serves until asked to stop (SIGTERM, SIGINT, `daemon stop`).
 //! 4. No new clients; what is under way may finish within [`DRAIN_MAX`]; audit and last uses are
 //!    flushed; the socket is removed, since we bound it.
@@ -175,6 +175,7 @@ async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError
     for warning in broker.resume_runs().await {
         tracing::warn!("{warning}");
     }
+    broker.start_webhooks();
     broker.watch_files();
     let refreshing = Arc::clone(&broker);
     tokio::spawn(async move { refreshing.keep_refreshing().await });

@@ -21,7 +21,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use authsome_proto::{ConnectionName, LoginId, ProviderName, Secret};
+use authsome_proto::{ConnectionName, LoginId, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{mpsc, oneshot};
@@ -40,14 +40,26 @@ pub const WAIT_MAX: Duration = Duration::from_secs(600);
 /// Whether a text can be a key of the provider.
 pub type KeyPattern = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// What a form asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A key that goes out with requests.
+    ApiKey,
+    /// A secret by which webhooks are verified.
+    SigningSecret {
+        /// The local program that gets those that are good.
+        forward: String,
+    },
+}
+
 /// What the form shows and checks.
 #[derive(Clone)]
 pub struct LoginForm {
-    /// The provider.
-    pub provider: ProviderName,
-    /// Its name for people.
+    /// What it asks for.
+    pub asked: Asked,
+    /// The provider's or the scheme's name for people.
     pub display_name: String,
-    /// The connection that the login makes.
+    /// The connection that the login makes, or the name of the webhook.
     pub connection: ConnectionName,
     /// The variable in which programs will find the placeholder.
     pub variable: Option<String>,
@@ -66,7 +78,7 @@ pub struct LoginForm {
 impl fmt::Debug for LoginForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginForm")
-            .field("provider", &self.provider)
+            .field("asked", &self.asked)
             .field("connection", &self.connection)
             .field("rotate", &self.rotate)
             .finish_non_exhaustive()

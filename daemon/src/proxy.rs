@@ -49,12 +49,15 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::routing::{Filled, RouteTable};
+use crate::policy::Limiter;
+use crate::routing::{Filled, RefuseCode, RouteTable};
 use crate::sys::locked::LockedBytes;
 
 pub use accept::{serve, serve_direct};
-pub use address::OwnPorts;
+pub use address::{OwnPorts, Reach};
+pub use authsome_proto::request::Unmatched;
 pub use ca::{CaError, RunCa};
+pub use respond::refusal_words;
 pub use roots::{LoadRootsError, TrustedRoots};
 pub use upstream::{SettingsError, Upstream, UpstreamProxy, UpstreamSettings};
 
@@ -81,6 +84,9 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// How often a credential may be used: a request takes a turn of each.
+pub type Limits = Arc<[Arc<Limiter>]>;
+
 /// What stands behind a route at this moment.
 #[derive(Debug, Clone)]
 pub enum RouteCredential {
@@ -88,19 +94,25 @@ pub enum RouteCredential {
     HostUnconfirmed,
     /// The connection is gone, expired or was never made.
     LoginNeeded,
-    /// The credential is here.
-    Ready(Arc<Credential>),
+    /// The connection is limited to another region than this host's.
+    OtherRegion,
+    /// The credential is here, and how often it may be used.
+    Ready(Arc<Credential>, Limits),
     /// The vault is locked, so the credential could not be read.
     VaultLocked,
 }
 
-/// What happens to a host that has no route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmatched {
-    /// It is refused.
-    Deny,
-    /// It is tunnelled, never decrypted.
-    Tunnel,
+impl RouteCredential {
+    /// The credential with its limits, or why a request for it is refused.
+    pub fn ready(&self) -> Result<(&Arc<Credential>, &Limits), RefuseCode> {
+        match self {
+            Self::HostUnconfirmed => Err(RefuseCode::HostUnconfirmed),
+            Self::LoginNeeded => Err(RefuseCode::LoginNeeded),
+            Self::OtherRegion => Err(RefuseCode::OtherRegion),
+            Self::Ready(credential, limits) => Ok((credential, limits)),
+            Self::VaultLocked => Err(RefuseCode::VaultLocked),
+        }
+    }
 }
 
 /// A living run as the proxy sees it.
@@ -121,6 +133,8 @@ pub struct RunView {
     pub program: Arc<str>,
     /// Cancelled when the run is over: its token is dead and its connections are closed.
     pub ended: CancellationToken,
+    /// When it is over at the latest.
+    pub deadline: Option<SystemTime>,
     /// Connections for requests that carry no credential.
     pub plain: Upstream,
     /// The clock that certificates are made by.
@@ -129,6 +143,17 @@ pub struct RunView {
     pub injected: AtomicU64,
     /// Requests refused.
     pub refused: AtomicU64,
+}
+
+impl RunView {
+    /// Whether the run is over. The clock says so, too: a machine that slept wakes up with timers
+    /// that are late, and a dead token must not open anything until they come.
+    pub fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
+            || self
+                .deadline
+                .is_some_and(|deadline| (self.clock)() >= deadline)
+    }
 }
 
 impl fmt::Debug for RunView {

@@ -4,6 +4,7 @@
 //! 2. [`RawPath`] proves a request path free of tricks, [`PathScope`] matches it on whole
 //!    segments (D5).
 //! 3. [`RouteTable`] holds the routes of a run, built once and never changed.
+//!    [`enter`] says what becomes of a destination before a request to it is read.
 //! 4. [`decide`] judges one request against the table (D1, D3, D6, D13).
 //!    A request's own [`Placeholder`] chooses among connections (D7), [`RuleSet`]s can only forbid.
 //! 5. [`Slot`] turns a secret into the bytes that go on the wire (D10).
@@ -14,6 +15,7 @@
 //! Not here: putting the bytes into a request (`proxy::inject`), asking for credentials (`vault`).
 
 pub mod decide;
+pub mod entry;
 pub mod host;
 pub mod path;
 pub mod placeholder;
@@ -25,10 +27,11 @@ pub mod table;
 pub use decide::{
     Decision, Explanation, Finding, RequestView, Verdict, decide, explain, overrides_method,
 };
+pub use entry::{Entry, Way, enter};
 pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
 pub use placeholder::{Placeholder, Presented};
 pub use refuse::RefuseCode;
-pub use rules::{RuleSet, Ruling};
+pub use rules::{ParseRuleError, RuleLine, RuleSet, Ruling};
 pub use slot::{BasicPair, FillError, Filled, Slot};
 pub use table::{Choice, Methods, Route, RouteTable};

@@ -9,4 +9,5 @@ pub mod locked;
     reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper"
 )]
 pub mod pidfd;
+pub mod processes;
 pub mod sock_diag;

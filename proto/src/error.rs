@@ -61,6 +61,8 @@ pub enum ErrorCode {
     ShuttingDown,
     /// The request was cancelled.
     Cancelled,
+    /// No webhook of that name.
+    UnknownWebhook,
 }
 
 /// A failure as sent to the client.

@@ -112,6 +112,10 @@ name! {
     RunId, "run", true
 }
 name! {
+    /// Name of a webhook's endpoint, or of the scheme that its sender signs by, as in `fin`.
+    WebhookName, "webhook", true
+}
+name! {
     /// Identifier of a waiting login: random, never reused.
     LoginId, "login session", true
 }

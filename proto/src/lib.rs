@@ -18,8 +18,10 @@ pub mod response;
 pub mod secret;
 
 pub use error::{ErrorCode, WireError};
-pub use ids::{ConnectionName, LoginId, ParseNameError, ProviderName, RunId, VariableName};
-pub use message::{ClientFrame, Event, LoginStage, ServerFrame};
+pub use ids::{
+    ConnectionName, LoginId, ParseNameError, ProviderName, RunId, VariableName, WebhookName,
+};
+pub use message::{ClientFrame, Event, LoginStage, RunEnding, ServerFrame};
 pub use places::{LockNote, Places};
 pub use request::Request;
 pub use response::Response;

@@ -87,12 +87,40 @@ pub enum Event {
     RunEnded {
         /// The run.
         run: RunId,
+        /// Why.
+        why: RunEnding,
     },
     /// The listener was too slow and missed this many events.
     Missed {
         /// How many.
         count: u64,
     },
+}
+
+/// Why a run ended. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnding {
+    /// Its process ended; of a run that keeps, the last of its processes.
+    ProcessEnded,
+    /// Its time was up.
+    Expired,
+    /// Somebody stopped it.
+    Stopped,
+    /// The run around it ended.
+    OuterEnded,
+}
+
+impl RunEnding {
+    /// The name on the wire in JSON, and in the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProcessEnded => "process_ended",
+            Self::Expired => "expired",
+            Self::Stopped => "stopped",
+            Self::OuterEnded => "outer_ended",
+        }
+    }
 }
 
 /// Where a waiting login stands. Append only.
@@ -111,4 +139,22 @@ pub enum LoginStage {
     },
     /// The credential is being stored.
     Storing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_has_the_same_name_everywhere() {
+        for why in [
+            RunEnding::ProcessEnded,
+            RunEnding::Expired,
+            RunEnding::Stopped,
+            RunEnding::OuterEnded,
+        ] {
+            let json = serde_json::to_value(why).unwrap();
+            assert_eq!(json, why.as_str());
+        }
+    }
 }

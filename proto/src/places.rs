@@ -18,6 +18,13 @@ use std::path::{Path, PathBuf};
 /// Longest path of a socket address on the smallest platform (macOS: 104 with the final zero).
 pub const SOCKET_PATH_MAX: usize = 103;
 
+/// Name of a project's file, looked for upwards from the working directory.
+pub const PROJECT_FILE: &str = "authsome.toml";
+
+/// Most bytes of a project's file. Rules of a project are a page or two; more would only slow down
+/// a start.
+pub const PROJECT_LEN_MAX: usize = 64 * 1024;
+
 /// The places of one home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConnectionName, LoginId, ProviderName, RunId, VariableName};
+use crate::ids::{ConnectionName, LoginId, ProviderName, RunId, VariableName, WebhookName};
 use crate::secret::Secret;
 
 /// A request. The order of the variants is the wire's numbering (bincode): append only.
@@ -36,14 +36,16 @@ pub enum Request {
     },
     /// Begins a login. Answer: `LoginStarted`.
     Login(Login),
-    /// Hands over the secret of a login begun with `LoginVia::Submit`. Answer: `LoggedIn`.
+    /// Hands over the secret of a login begun with `LoginVia::Submit`. Answer: `LoggedIn`, of a
+    /// webhook's `WebhookStored`.
     LoginSubmit {
         /// The login.
         login: LoginId,
         /// The credential.
         secret: Secret,
     },
-    /// Waits for a login to end, with progress events. Answer: `LoggedIn`.
+    /// Waits for a login to end, with progress events. Answer: `LoggedIn`, of a webhook's
+    /// `WebhookStored`.
     LoginWait {
         /// The login.
         login: LoginId,
@@ -128,6 +130,30 @@ pub enum Request {
     WhoAmI,
     /// What would become of a request. Answer: `Explained`.
     Explain(Explain),
+    /// Begins to add an endpoint for signed webhooks; its secret arrives as that of a login. Refused
+    /// inside a run. Answer: `LoginStarted`.
+    WebhookAdd(WebhookAdd),
+    /// Begins to replace an endpoint's secret. Refused inside a run. Answer: `LoginStarted`.
+    WebhookRotate {
+        /// Which.
+        webhook: WebhookName,
+        /// How long the secrets before it stay good, in seconds; not at all if 0.
+        keep_old: u64,
+        /// How the secret arrives.
+        via: LoginVia,
+    },
+    /// All endpoints. Answer: `Webhooks`.
+    Webhooks,
+    /// Removes an endpoint and its secrets. Refused inside a run. Answer: `Done`.
+    WebhookRemove {
+        /// Which.
+        webhook: WebhookName,
+    },
+    /// Judges a body as the endpoint would. Answer: `WebhookVerified`.
+    WebhookVerify(WebhookVerify),
+    /// Signs a body as the endpoint's sender would. Audited; refused inside a run. Answer:
+    /// `WebhookSigned`.
+    WebhookSign(WebhookSign),
 }
 
 /// How a login gets its secret. Append only.
@@ -154,6 +180,58 @@ pub struct Login {
     /// The region that the account lives in, where the definition has regions: only that region's
     /// hosts get the credential.
     pub region: Option<String>,
+}
+
+/// Payload of `Request::WebhookAdd`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookAdd {
+    /// The endpoint's name.
+    pub webhook: WebhookName,
+    /// The scheme: a bundled one, or a file `webhooks/NAME.json` in the home; with `definition` the
+    /// name that this gives itself, or absent.
+    pub scheme: Option<WebhookName>,
+    /// The text of a scheme's description, and the file it came from.
+    pub definition: Option<(String, String)>,
+    /// The local program's address.
+    pub forward: String,
+    /// The loopback port to listen on; a free one if absent.
+    pub port: Option<u16>,
+    /// Longest body in bytes, if not the usual.
+    pub max_body: Option<u64>,
+    /// How long a sender is kept waiting for the program in seconds, if not the usual.
+    pub wait: Option<u32>,
+    /// How the secret arrives.
+    pub via: LoginVia,
+}
+
+/// Payload of `Request::WebhookVerify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookVerify {
+    /// Which endpoint's scheme and secrets.
+    pub webhook: WebhookName,
+    /// Headers of the request: names and values.
+    pub headers: Vec<(String, String)>,
+    /// Value of the header that the scheme has for the signature.
+    pub signature: Option<String>,
+    /// Value of the header that the scheme has for the timestamp.
+    pub timestamp: Option<String>,
+    /// Value of the header that the scheme has for the id.
+    pub id: Option<String>,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+/// Payload of `Request::WebhookSign`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookSign {
+    /// Which endpoint's scheme and newest secret.
+    pub webhook: WebhookName,
+    /// The timestamp in Unix seconds; now if absent.
+    pub timestamp: Option<i64>,
+    /// The id; a random one if absent.
+    pub id: Option<String>,
+    /// The raw body.
+    pub body: Vec<u8>,
 }
 
 /// What happens to hosts without a route. Append only.

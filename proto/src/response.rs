@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConnectionName, LoginId, ProviderName, RunId};
+use crate::ids::{ConnectionName, LoginId, ProviderName, RunId, WebhookName};
 use crate::request::Unmatched;
 use crate::secret::Secret;
 
@@ -56,6 +56,17 @@ pub enum Response {
     WhoAmI(WhoAmI),
     /// What would become of a request.
     Explained(Explained),
+    /// All endpoints for webhooks, by name.
+    Webhooks(Vec<Webhook>),
+    /// An endpoint was added, or its secret replaced.
+    WebhookStored(WebhookStored),
+    /// What a body and its headers are worth.
+    WebhookVerified(WebhookVerified),
+    /// A signed body's headers.
+    WebhookSigned {
+        /// Names and values, in the order of the scheme.
+        headers: Vec<(String, String)>,
+    },
 }
 
 /// State of a connection. Append only.
@@ -222,6 +233,59 @@ pub struct Revealed {
     pub secret: Secret,
 }
 
+/// An endpoint for signed webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Its name.
+    pub webhook: WebhookName,
+    /// Its scheme.
+    pub scheme: WebhookName,
+    /// Where it listens: what a tunnel or reverse proxy is to be pointed at.
+    pub url: String,
+    /// The local program's address.
+    pub forward: String,
+    /// Longest body in bytes.
+    pub max_body: u64,
+    /// How long a sender is kept waiting for the program, in seconds.
+    pub wait: u32,
+    /// When it was added.
+    pub created_at: String,
+    /// When its secret was last replaced.
+    pub rotated_at: Option<String>,
+    /// How many secrets are good now; absent while the vault is shut.
+    pub secrets: Option<u32>,
+    /// Good requests since the daemon started, without repeated ones.
+    pub accepted: u64,
+    /// Refused requests since the daemon started.
+    pub refused: u64,
+    /// Good requests that the program did not take, since the daemon started.
+    pub failed: u64,
+    /// Why it does not work, if it does not.
+    pub problem: Option<String>,
+}
+
+/// An endpoint whose secret was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookStored {
+    /// The endpoint.
+    pub webhook: Webhook,
+    /// Whether it was there before.
+    pub rotated: bool,
+    /// The store that holds the secret, for people.
+    pub store: String,
+}
+
+/// What a body and its headers are worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookVerified {
+    /// Whether the signature is good.
+    pub good: bool,
+    /// The stable code of what is wrong, if something is.
+    pub code: Option<String>,
+    /// The same in words.
+    pub reason: Option<String>,
+}
+
 /// A login that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginStarted {
@@ -229,7 +293,7 @@ pub struct LoginStarted {
     pub login: LoginId,
     /// The provider's name for people.
     pub display_name: String,
-    /// The connection that it will make or replace.
+    /// The connection that it will make or replace; the name of a webhook's endpoint.
     pub connection: ConnectionName,
     /// The page to open; absent with `LoginVia::Submit`.
     pub url: Option<String>,
@@ -349,7 +413,7 @@ pub struct Run {
     pub refused: u64,
     /// Why it no longer works, if it does not.
     pub problem: Option<String>,
-    /// When it ends at the latest, if its start said so.
+    /// When it ends at the latest, if its start or that of the run around it said so.
     pub expires_at: Option<String>,
     /// Whether it outlives its first process.
     pub keeps: bool,

@@ -17,13 +17,17 @@ use authsome_proto::frame::{decode, encode};
 use authsome_proto::hello::Encoding;
 use authsome_proto::request::{
     Explain, LogQuery, Login, LoginVia, ProjectFile, Request, RunLife, RunStart, Unmatched,
+    WebhookAdd, WebhookSign, WebhookVerify,
 };
 use authsome_proto::response::{
     Check, Connection, ConnectionState, Explained, ExplainedOutcome, ExplainedRoute, ExplainedRule,
     Exported, Forgotten, LogVerified, LoggedIn, LoginStarted, Outcome, Provider, Providers,
-    Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, WhoAmI,
+    Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, Webhook, WebhookStored,
+    WebhookVerified, WhoAmI,
 };
-use authsome_proto::{ClientFrame, ErrorCode, Event, LoginStage, Secret, ServerFrame, WireError};
+use authsome_proto::{
+    ClientFrame, ErrorCode, Event, LoginStage, RunEnding, Secret, ServerFrame, WireError,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -132,6 +136,39 @@ fn requests() -> Vec<Request> {
             connections: vec![(provider(), name("team"))],
             project: Some(project()),
         }),
+        Request::WebhookAdd(WebhookAdd {
+            webhook: name("fin"),
+            scheme: Some(name("intercom-fin")),
+            definition: Some((s("{}"), s("/x/acme.json"))),
+            forward: s("http://127.0.0.1:3000/hooks"),
+            port: Some(23_981),
+            max_body: Some(65_536),
+            wait: Some(10),
+            via: LoginVia::Submit,
+        }),
+        Request::WebhookRotate {
+            webhook: name("fin"),
+            keep_old: 86_400,
+            via: LoginVia::Form,
+        },
+        Request::Webhooks,
+        Request::WebhookRemove {
+            webhook: name("fin"),
+        },
+        Request::WebhookVerify(WebhookVerify {
+            webhook: name("fin"),
+            headers: vec![(s("X-Hub-Signature"), s("sha1=aa"))],
+            signature: Some(s("sha256=aa")),
+            timestamp: Some(s("1700000000")),
+            id: Some(s("msg_1")),
+            body: vec![0, 0xff],
+        }),
+        Request::WebhookSign(WebhookSign {
+            webhook: name("fin"),
+            timestamp: Some(1_700_000_000),
+            id: None,
+            body: vec![b'{', b'}'],
+        }),
     ]
 }
 
@@ -172,6 +209,12 @@ fn request_name(request: &Request) -> (usize, &'static str) {
         Request::Shutdown => (25, "shutdown"),
         Request::WhoAmI => (26, "who_am_i"),
         Request::Explain(_) => (27, "explain"),
+        Request::WebhookAdd(_) => (28, "webhook_add"),
+        Request::WebhookRotate { .. } => (29, "webhook_rotate"),
+        Request::Webhooks => (30, "webhooks"),
+        Request::WebhookRemove { .. } => (31, "webhook_remove"),
+        Request::WebhookVerify(_) => (32, "webhook_verify"),
+        Request::WebhookSign(_) => (33, "webhook_sign"),
     }
 }
 
@@ -193,6 +236,24 @@ fn connection() -> Connection {
         variables: vec![s("INTERCOM_API_KEY")],
         slot: s("Authorization: Bearer"),
         region: Some(s("eu")),
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        webhook: name("fin"),
+        scheme: name("intercom-fin"),
+        url: s("http://127.0.0.1:23981/"),
+        forward: s("http://127.0.0.1:3000/hooks"),
+        max_body: 1_048_576,
+        wait: 5,
+        created_at: s(TIME),
+        rotated_at: Some(s(TIME)),
+        secrets: Some(2),
+        accepted: 3,
+        refused: 2,
+        failed: 1,
+        problem: Some(s("look")),
     }
 }
 
@@ -355,6 +416,20 @@ fn responses() -> Vec<Response> {
             }],
             notes: vec![s("note")],
         }),
+        Response::Webhooks(vec![webhook()]),
+        Response::WebhookStored(WebhookStored {
+            webhook: webhook(),
+            rotated: true,
+            store: s("keyring"),
+        }),
+        Response::WebhookVerified(WebhookVerified {
+            good: false,
+            code: Some(s("signature_wrong")),
+            reason: Some(s("it is of another secret")),
+        }),
+        Response::WebhookSigned {
+            headers: vec![(s("webhook-id"), s("msg_1"))],
+        },
     ]
 }
 
@@ -379,6 +454,10 @@ fn response_name(response: &Response) -> (usize, &'static str) {
         Response::Doctor(_) => (16, "doctor"),
         Response::WhoAmI(_) => (17, "who_am_i"),
         Response::Explained(_) => (18, "explained"),
+        Response::Webhooks(_) => (19, "webhooks"),
+        Response::WebhookStored(_) => (20, "webhook_stored"),
+        Response::WebhookVerified(_) => (21, "webhook_verified"),
+        Response::WebhookSigned { .. } => (22, "webhook_signed"),
     }
 }
 
@@ -397,7 +476,10 @@ fn events() -> Vec<Event> {
         stage(LoginStage::Rejected { reason: s("no") }),
         stage(LoginStage::Storing),
         Event::RunStarted { run: name("run1") },
-        Event::RunEnded { run: name("run1") },
+        Event::RunEnded {
+            run: name("run1"),
+            why: RunEnding::Expired,
+        },
         Event::Missed { count: 4 },
     ]
 }
@@ -460,7 +542,7 @@ fn golden_v1_requests() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 28, "a new request needs a sample");
+    assert_eq!(seen.len(), 34, "a new request needs a sample");
     check("cancel", &ClientFrame::Cancel { id: 9 });
 }
 
@@ -479,7 +561,7 @@ fn golden_v1_answers() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 19, "a new answer needs a sample");
+    assert_eq!(seen.len(), 23, "a new answer needs a sample");
 }
 
 #[test]
@@ -528,6 +610,7 @@ fn golden_v1_errors() {
         E::TooManyRequests,
         E::ShuttingDown,
         E::Cancelled,
+        E::UnknownWebhook,
     ];
     for (number, code) in codes.into_iter().enumerate() {
         let error = WireError {

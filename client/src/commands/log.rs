@@ -149,6 +149,7 @@ fn text(line: &str) -> String {
         (Some(provider), Some(connection)) => format!("{provider} ({connection})"),
         (provider, _) => provider.unwrap_or_default(),
     });
+    put(word("webhook").map_or_else(String::new, |webhook| format!("webhook {webhook}")));
     if let Some(host) = word("host") {
         let method = word("method").map_or_else(String::new, |method| format!("{method} "));
         put(format!(
@@ -179,6 +180,12 @@ mod tests {
             "soon                 inject      intercom (default)  GET api.intercom.io/me  200  by curl in r1"
         );
         assert_eq!(text(r#"{"event":"a\u001b[2J"}"#).trim(), "a\u{fffd}[2J");
+        assert_eq!(
+            text(
+                r#"{"time":"soon","event":"webhook_refuse","webhook":"fin","code":"signature_wrong"}"#
+            ),
+            "soon                 webhook_refuse  webhook fin  signature_wrong"
+        );
         assert_eq!(text("torn {"), "torn {");
     }
 }

@@ -10,11 +10,10 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use authsome_proto::request::LoginVia;
+use authsome_proto::request::{self, LoginVia};
 use authsome_proto::response::{LoggedIn, LoginStarted};
 use authsome_proto::{
-    ConnectionName, ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret,
-    ServerFrame,
+    ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret, ServerFrame,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
@@ -36,8 +35,8 @@ const CANCEL_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
     if let Some(login) = &arguments.resume {
         let mut daemon = connect(Start::IfNeeded, ui)?;
-        let logged_in = wait(&mut daemon, login, None, Waiting::ForAnother, ui)?;
-        return show(&logged_in, ui);
+        let answer = wait(&mut daemon, login, None, Waiting::ForAnother, ui)?;
+        return stored(answer, ui);
     }
     let Some(provider) = &arguments.provider else {
         return Err(Failure::usage("no provider to log in to"));
@@ -47,36 +46,77 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
         Err(failure) => return Err(explain(arguments, provider, ui).err().unwrap_or(failure)),
     };
     // read before anything is begun: an empty pipe must not leave a login behind
-    let at_hand = match &how {
-        How::Stdin => Some(secrets::read(&mut io::stdin().lock(), "standard input")?),
-        How::Variable(name) => Some(secrets::from_variable(name)?),
-        How::Form | How::Link | How::Prompt => None,
+    let at_hand = match how.at_hand() {
+        Ok(at_hand) => at_hand,
+        Err(failure) => return Err(explain(arguments, provider, ui).err().unwrap_or(failure)),
     };
     let mut daemon = connect(Start::IfNeeded, ui)?;
     refuse_oauth_options(arguments, provider, &mut daemon, ui)?;
-    let via = match how {
-        How::Form | How::Link => LoginVia::Form,
-        How::Prompt | How::Stdin | How::Variable(_) => LoginVia::Submit,
+    let begun = begin(&mut daemon, request(arguments, provider, how.via()), ui)?;
+    if how == How::Link {
+        return link(&begun, ui);
+    }
+    let connection = begun.connection.clone();
+    // whether a refused key ended its login is the daemon's business: begin another
+    let again = |daemon: &mut Daemon, login| {
+        drop(daemon.call(Request::LoginCancel { login }, ui));
+        let again = request::Login {
+            connection: Some(connection.clone()),
+            ..request(arguments, provider, LoginVia::Submit)
+        };
+        begin(daemon, again, ui).map(|begun| begun.login)
     };
-    let begun = begin(
-        &mut daemon,
-        provider,
-        arguments.connection.clone(),
-        arguments.force,
-        via,
-        ui,
-    )?;
+    let answer = enter(&mut daemon, &how, at_hand, begun, Noun::Key, &again, ui)?;
+    stored(answer, ui)
+}
+
+/// What a person is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noun {
+    Key,
+    SigningSecret,
+}
+
+impl Noun {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::SigningSecret => "signing secret",
+        }
+    }
+
+    fn prompt(self) -> &'static str {
+        match self {
+            Self::Key => "Key",
+            Self::SigningSecret => "Signing secret",
+        }
+    }
+}
+
+/// Gets the secret of a login that was begun, and waits until it is stored; `again` tells which
+/// login takes the next try after one of the wrong shape.
+pub(super) fn enter(
+    daemon: &mut Daemon,
+    how: &How,
+    at_hand: Option<Secret>,
+    begun: LoginStarted,
+    noun: Noun,
+    again: &dyn Fn(&mut Daemon, LoginId) -> Result<LoginId, Failure>,
+    ui: Ui,
+) -> Result<Response, Failure> {
     match (how, at_hand) {
-        (How::Link, _) => link(&begun, ui),
-        (How::Form, _) => {
-            let logged_in = form(&mut daemon, &begun, ui)?;
-            show(&logged_in, ui)
-        }
-        (_, Some(secret)) => show(&submit(&mut daemon, begun.login, secret, ui)?, ui),
-        (_, None) => {
-            let logged_in = ask(&mut daemon, provider, begun, arguments.force, ui)?;
-            show(&logged_in, ui)
-        }
+        (How::Form | How::Link, _) => form(daemon, &begun, noun, ui),
+        (_, Some(secret)) => hand_over(daemon, begun.login, secret, ui),
+        (_, None) => ask(daemon, begun, noun, again, ui),
+    }
+}
+
+/// Shows what a login stored: one that is resumed may be a webhook's.
+fn stored(answer: Response, ui: Ui) -> Done {
+    match answer {
+        Response::LoggedIn(logged_in) => show(&logged_in, ui),
+        Response::WebhookStored(stored) => super::webhook::show_stored(&stored, ui),
+        _ => Err(unexpected()),
     }
 }
 
@@ -84,13 +124,9 @@ pub(super) fn login(arguments: &Login, ui: Ui) -> Done {
 /// provider is better news than a missing terminal.
 fn explain(arguments: &Login, provider: &ProviderName, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
-    let connection = arguments.connection.clone();
     let begun = begin(
         &mut daemon,
-        provider,
-        connection,
-        arguments.force,
-        LoginVia::Submit,
+        request(arguments, provider, LoginVia::Submit),
         ui,
     )?;
     daemon
@@ -98,9 +134,19 @@ fn explain(arguments: &Login, provider: &ProviderName, ui: Ui) -> Done {
         .map(drop)
 }
 
+fn request(arguments: &Login, provider: &ProviderName, via: LoginVia) -> request::Login {
+    request::Login {
+        provider: provider.clone(),
+        connection: arguments.connection.clone(),
+        force: arguments.force,
+        via,
+        region: arguments.region.clone(),
+    }
+}
+
 /// How the key arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// A form in the browser; we wait.
     Form,
     /// A form that somebody else opens; we do not wait.
@@ -114,23 +160,48 @@ enum How {
 }
 
 impl How {
+    /// The way that the options name, else the one that is there; `None` if there is none.
+    pub(super) fn of(stdin: bool, from_env: Option<&str>, no_browser: bool) -> Option<Self> {
+        if stdin {
+            return Some(Self::Stdin);
+        }
+        if let Some(name) = from_env {
+            return Some(Self::Variable(name.to_owned()));
+        }
+        if !no_browser
+            && has_display(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
+            return Some(Self::Form);
+        }
+        std::fs::File::open("/dev/tty")
+            .is_ok()
+            .then_some(Self::Prompt)
+    }
+
+    /// How the daemon gets it.
+    pub(super) fn via(&self) -> LoginVia {
+        match self {
+            Self::Form | Self::Link => LoginVia::Form,
+            Self::Prompt | Self::Stdin | Self::Variable(_) => LoginVia::Submit,
+        }
+    }
+
+    /// The secret, where it needs nobody to be asked.
+    pub(super) fn at_hand(&self) -> Result<Option<Secret>, Failure> {
+        match self {
+            Self::Stdin => secrets::read(&mut io::stdin().lock(), "standard input").map(Some),
+            Self::Variable(name) => secrets::from_variable(name).map(Some),
+            Self::Form | Self::Link | Self::Prompt => Ok(None),
+        }
+    }
+
     fn choose(arguments: &Login, provider: &ProviderName) -> Result<Self, Failure> {
-        if arguments.stdin {
-            return Ok(Self::Stdin);
-        }
-        if let Some(name) = &arguments.from_env {
-            return Ok(Self::Variable(name.clone()));
-        }
         if arguments.no_wait {
             return Ok(Self::Link);
         }
-        if !arguments.no_browser
-            && has_display(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-        {
-            return Ok(Self::Form);
-        }
-        if std::fs::File::open("/dev/tty").is_ok() {
-            return Ok(Self::Prompt);
+        let from_env = arguments.from_env.as_deref();
+        if let Some(how) = Self::of(arguments.stdin, from_env, arguments.no_browser) {
+            return Ok(how);
         }
         Err(Failure::failed(format!("there is neither a browser nor a terminal to ask for the key of `{provider}`"))
             .hint(format!(
@@ -180,20 +251,10 @@ fn refuse_oauth_options(
 /// Begins a login at the daemon.
 pub(super) fn begin(
     daemon: &mut Daemon,
-    provider: &ProviderName,
-    connection: Option<ConnectionName>,
-    force: bool,
-    via: LoginVia,
+    request: request::Login,
     ui: Ui,
 ) -> Result<LoginStarted, Failure> {
-    let request = Request::Login(authsome_proto::request::Login {
-        provider: provider.clone(),
-        connection,
-        force,
-        via,
-        region: None,
-    });
-    match daemon.call(request, ui)? {
+    match daemon.call(Request::Login(request), ui)? {
         Response::LoginStarted(begun) => Ok(begun),
         _ => Err(unexpected()),
     }
@@ -206,6 +267,18 @@ pub(super) fn submit(
     secret: Secret,
     ui: Ui,
 ) -> Result<LoggedIn, Failure> {
+    match hand_over(daemon, login, secret, ui)? {
+        Response::LoggedIn(logged_in) => Ok(logged_in),
+        _ => Err(unexpected()),
+    }
+}
+
+fn hand_over(
+    daemon: &mut Daemon,
+    login: LoginId,
+    secret: Secret,
+    ui: Ui,
+) -> Result<Response, Failure> {
     match daemon.call(
         Request::LoginSubmit {
             login: login.clone(),
@@ -213,8 +286,7 @@ pub(super) fn submit(
         },
         ui,
     ) {
-        Ok(Response::LoggedIn(logged_in)) => Ok(logged_in),
-        Ok(_) => Err(unexpected()),
+        Ok(answer) => Ok(answer),
         Err(failure) => {
             // it may be over already; what matters is that it does not wait for nobody
             drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -226,16 +298,20 @@ pub(super) fn submit(
 /// Asks on the terminal; a key of the wrong shape is asked for again.
 fn ask(
     daemon: &mut Daemon,
-    provider: &ProviderName,
     begun: LoginStarted,
-    force: bool,
+    noun: Noun,
+    again: &dyn Fn(&mut Daemon, LoginId) -> Result<LoginId, Failure>,
     ui: Ui,
-) -> Result<LoggedIn, Failure> {
+) -> Result<Response, Failure> {
     let interrupt = Interrupt::watch()?;
     guide(&begun, ui);
     let mut login = begun.login;
     loop {
-        let secret = match prompt::hidden(&format!("Key for {} (hidden): ", begun.display_name)) {
+        let secret = match prompt::hidden(&format!(
+            "{} for {} (hidden): ",
+            noun.prompt(),
+            begun.display_name
+        )) {
             Ok(secret) => secret,
             Err(failure) => {
                 drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -250,14 +326,10 @@ fn ask(
             secret,
         };
         match daemon.call(request, ui) {
-            Ok(Response::LoggedIn(logged_in)) => return Ok(logged_in),
-            Ok(_) => return Err(unexpected()),
+            Ok(answer) => return Ok(answer),
             Err(failure) if failure.is(ErrorCode::InvalidSecret) && io::stdin().is_terminal() => {
                 ui.failure(&failure);
-                // whether a refused key ended its login is the daemon's business: begin another
-                drop(daemon.call(Request::LoginCancel { login }, ui));
-                let connection = Some(begun.connection.clone());
-                login = begin(daemon, provider, connection, force, LoginVia::Submit, ui)?.login;
+                login = again(daemon, login)?;
             }
             Err(failure) => {
                 drop(daemon.call(Request::LoginCancel { login }, ui));
@@ -278,12 +350,18 @@ fn guide(begun: &LoginStarted, ui: Ui) {
 }
 
 /// Opens the page and waits.
-fn form(daemon: &mut Daemon, begun: &LoginStarted, ui: Ui) -> Result<LoggedIn, Failure> {
+fn form(
+    daemon: &mut Daemon,
+    begun: &LoginStarted,
+    noun: Noun,
+    ui: Ui,
+) -> Result<Response, Failure> {
     let url = begun.url.as_deref().ok_or_else(unexpected)?;
     let interrupt = Interrupt::watch()?;
     say_moved(begun, ui);
     ui.note(&format!(
-        "enter the key for {} at {url}",
+        "enter the {} for {} at {url}",
+        noun.as_str(),
         begun.display_name
     ));
     if let Err(error) = webbrowser::open(url) {
@@ -342,7 +420,7 @@ fn wait(
     interrupt: Option<Interrupt>,
     whose: Waiting<'_>,
     ui: Ui,
-) -> Result<LoggedIn, Failure> {
+) -> Result<Response, Failure> {
     let interrupt = match interrupt {
         Some(interrupt) => interrupt,
         None => Interrupt::watch()?,
@@ -363,10 +441,7 @@ fn wait(
         match daemon.next(TICK)? {
             Some(ServerFrame::Answer { id, result }) if id == request => {
                 spinner.clear();
-                return match result.map_err(Failure::from)? {
-                    Response::LoggedIn(logged_in) => Ok(logged_in),
-                    _ => Err(unexpected()),
-                };
+                return result.map_err(Failure::from);
             }
             Some(ServerFrame::Event {
                 event: Event::LoginProgress { stage, .. },
@@ -376,7 +451,7 @@ fn wait(
                 LoginStage::Rejected { reason } => {
                     spinner.aside(|| ui.warning(&crate::ui::printable(&reason)));
                 }
-                LoginStage::Storing => spinner.say("storing the key"),
+                LoginStage::Storing => spinner.say("storing it"),
             },
             Some(_) | None => {}
         }
@@ -547,7 +622,7 @@ mod tests {
         let logged_in = LoggedIn {
             provider: "intercom".parse().unwrap(),
             display_name: "Intercom".into(),
-            connection: ConnectionName::default_name(),
+            connection: authsome_proto::ConnectionName::default_name(),
             is_default: true,
             replaced: false,
             variables: vec!["INTERCOM_API_KEY".into()],

@@ -1,9 +1,10 @@
 //! `run -- COMMAND`: asks for a run, then becomes the command.
 //!
 //! 1. The command is looked up first, so that a misspelt one starts neither a run nor a daemon.
-//! 2. The daemon gets the few variables it merges with ([`PARENT_VARIABLES`]) and the command's
+//! 2. The project's file, if there is one, is read ([`project`]).
+//! 3. The daemon gets the few variables it merges with ([`PARENT_VARIABLES`]) and the command's
 //!    file name, never its arguments, and answers with variables to set and to remove.
-//! 3. We exec in place: same process id, terminal, signals, descriptors, exit code. The socket is
+//! 4. We exec in place: same process id, terminal, signals, descriptors, exit code. The socket is
 //!    close-on-exec; its end tells the daemon that the command has started. The standard library
 //!    gives the command an empty signal mask and the default action for SIGPIPE.
 //!
@@ -15,6 +16,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use authsome_proto::environment::PARENT_VARIABLES;
 use authsome_proto::request::{RunLife, RunStart};
@@ -26,6 +28,7 @@ use super::view;
 use crate::cli::Run;
 use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
+use crate::project;
 use crate::ui::Ui;
 
 /// Exit code for a command that was found but cannot be executed.
@@ -42,6 +45,8 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         connections,
         only,
         unmatched,
+        at_most,
+        keep,
         command,
     } = arguments;
     let Some((program, rest)) = command.split_first() else {
@@ -55,8 +60,8 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         only,
         unmatched: unmatched.map(Into::into),
         variables: Vec::new(),
-        life: RunLife::Process,
-        project: None,
+        life: life(at_most, keep),
+        project: project::find(ui)?,
         environment: parent_variables(|name| std::env::var_os(name)),
         program: file_name(program),
     });
@@ -96,6 +101,15 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         _ => Problem::NotExecutable(error.to_string()),
     };
     Err(problem.told(program, ui))
+}
+
+/// How long the run is to live; at most one of the two is given.
+fn life(at_most: Option<Duration>, keep: Option<Duration>) -> RunLife {
+    match (at_most, keep) {
+        (_, Some(time)) => RunLife::TreeAtMost(time.as_secs()),
+        (Some(time), None) => RunLife::ProcessAtMost(time.as_secs()),
+        (None, None) => RunLife::Process,
+    }
 }
 
 /// Why a command cannot be run.

@@ -41,6 +41,7 @@ fn list(ui: Ui) -> Done {
             "PID",
             "PROGRAM",
             "STARTED",
+            "EXPIRES",
             "CONNECTIONS",
             "UNMATCHED",
             "INJECTED",
@@ -71,12 +72,24 @@ fn row(run: &Run, now: Timestamp) -> Vec<Field> {
         run.pid.to_string().into(),
         run.program.as_str().into(),
         times::human(&run.started_at, now).into(),
+        expires(run, now).into(),
         granted.join(", ").into(),
         unmatched(run.unmatched).into(),
         run.injected.to_string().into(),
         run.refused.to_string().into(),
         Field::new(run.problem.clone().unwrap_or_default(), Mood::Bad),
     ]
+}
+
+/// When it ends at the latest, and whether it waits for its last process instead of its first.
+fn expires(run: &Run, now: Timestamp) -> String {
+    let at = run.expires_at.as_deref();
+    let at = at.map_or_else(String::new, |at| times::left(at, now));
+    if run.keeps {
+        format!("{at}, keeps").trim_start_matches(", ").to_owned()
+    } else {
+        at
+    }
 }
 
 fn unmatched(unmatched: Unmatched) -> &'static str {

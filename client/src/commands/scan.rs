@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use authsome_proto::request::LoginVia;
+use authsome_proto::request::{self, LoginVia};
 use authsome_proto::response::Provider;
 use authsome_proto::{ErrorCode, Request, Secret};
 use regex_lite::Regex;
@@ -350,7 +350,14 @@ fn import_one(
         .parse()
         .map_err(|error| Failure::bug("a provider's name is not one").because(&error))?;
     let connection = arguments.connection.clone();
-    let begun = match login::begin(daemon, &provider, connection, false, LoginVia::Submit, ui) {
+    let request = request::Login {
+        provider,
+        connection,
+        force: false,
+        via: LoginVia::Submit,
+        region: None,
+    };
+    let begun = match login::begin(daemon, request, ui) {
         Ok(begun) => begun,
         Err(failure) if failure.is(ErrorCode::AlreadyConnected) => {
             return skipped("already connected");

@@ -81,11 +81,20 @@ fn a_key_from_a_variable_arrives_exactly() {
 }
 
 #[test]
-fn an_empty_pipe_begins_no_login() {
+fn an_empty_pipe_leaves_no_login_behind() {
     let home = Home::with(desk);
     let seen = home.run("login intercom --stdin");
     assert_eq!(seen.code, Some(1));
-    assert!(home.asked().is_empty());
+    assert!(seen.err.contains("standard input is empty"), "{}", seen.err);
+    // the daemon is asked whether it has something worse to say
+    let asked = home.asked();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [Request::Login(_), Request::LoginCancel { .. }]
+        ),
+        "{asked:?}"
+    );
 }
 
 #[test]

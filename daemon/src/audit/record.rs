@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authsome_proto::{ConnectionName, ProviderName, RunId};
+use authsome_proto::{ConnectionName, ProviderName, RunId, WebhookName};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -72,6 +72,20 @@ pub enum Event {
     Stop,
     /// The vault was unlocked.
     Unlock,
+    /// A webhook with a good signature is about to be delivered, or was before (`decision`).
+    WebhookAccept,
+    /// An endpoint for webhooks was added.
+    WebhookAdd,
+    /// A webhook with a good signature was not taken by the local program; `code` says why.
+    WebhookFail,
+    /// A webhook was refused; `code` says why.
+    WebhookRefuse,
+    /// An endpoint for webhooks was removed, with its secrets.
+    WebhookRemove,
+    /// The secret of an endpoint for webhooks was replaced.
+    WebhookRotate,
+    /// A body was signed by request, as the sender of webhooks would.
+    WebhookSign,
     /// First record of a file; says which and what it follows.
     #[doc(hidden)]
     Begin,
@@ -88,7 +102,7 @@ pub enum Event {
 
 impl Event {
     /// All events, in the order of their declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::Done,
         Self::Export,
         Self::Inject,
@@ -108,6 +122,13 @@ impl Event {
         Self::Start,
         Self::Stop,
         Self::Unlock,
+        Self::WebhookAccept,
+        Self::WebhookAdd,
+        Self::WebhookFail,
+        Self::WebhookRefuse,
+        Self::WebhookRemove,
+        Self::WebhookRotate,
+        Self::WebhookSign,
         Self::Begin,
         Self::ChainBroken,
         Self::Pruned,
@@ -136,6 +157,13 @@ impl Event {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Unlock => "unlock",
+            Self::WebhookAccept => "webhook_accept",
+            Self::WebhookAdd => "webhook_add",
+            Self::WebhookFail => "webhook_fail",
+            Self::WebhookRefuse => "webhook_refuse",
+            Self::WebhookRemove => "webhook_remove",
+            Self::WebhookRotate => "webhook_rotate",
+            Self::WebhookSign => "webhook_sign",
             Self::Begin => "begin",
             Self::ChainBroken => "chain_broken",
             Self::Pruned => "pruned",
@@ -169,6 +197,8 @@ pub struct Record {
     pub provider: Option<ProviderName>,
     /// The connection of the provider.
     pub connection: Option<ConnectionName>,
+    /// The endpoint for webhooks.
+    pub webhook: Option<WebhookName>,
     /// A number that pairs [`Event::Inject`] with its [`Event::Done`].
     pub request: Option<u64>,
     /// The request's method.
@@ -202,6 +232,7 @@ impl Record {
             program: None,
             provider: None,
             connection: None,
+            webhook: None,
             request: None,
             method: None,
             host: None,
@@ -255,6 +286,7 @@ impl Serialize for Line<'_> {
             program,
             provider,
             connection,
+            webhook,
             request,
             method,
             host,
@@ -285,6 +317,7 @@ impl Serialize for Line<'_> {
             "program": program.as_deref().map(|text| capped(text, PROGRAM_MAX)),
             "provider": provider.as_ref().map(ProviderName::as_str),
             "connection": connection.as_ref().map(ConnectionName::as_str),
+            "webhook": webhook.as_ref().map(WebhookName::as_str),
             "request": request,
             "method": method.as_deref().map(|text| capped(text, METHOD_MAX)),
             "host": host.as_deref().map(|text| capped(text, HOST_MAX)),

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use authsome_proto::{ConnectionName, ProviderName, Secret};
 
-use crate::proxy::{Credential, Upstream};
+use super::upstream::Settings;
+use crate::proxy::{Credential, Reach};
 use crate::routing::Slot;
 use crate::vault::{ItemKey, Vault, VaultError};
 
@@ -28,8 +29,8 @@ pub(super) struct Loaded {
     secret: Secret,
     /// The definition's hosts when it was stored (threat L12).
     pub(super) hosts: Vec<String>,
-    /// By slot, since one provider's routes may differ in it.
-    filled: Mutex<Vec<(Slot, Arc<Credential>)>>,
+    /// By slot, since one provider's routes may differ in it, and by how far its hosts may lead.
+    filled: Mutex<Vec<(Slot, Reach, Arc<Credential>)>>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -111,7 +112,7 @@ impl Loaded {
         let filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
         let uses = filled
             .iter()
-            .map(|(_, credential)| credential.used.swap(0, Ordering::Relaxed));
+            .map(|(_, _, credential)| credential.used.swap(0, Ordering::Relaxed));
         uses.max().unwrap_or(0)
     }
 
@@ -121,20 +122,22 @@ impl Loaded {
         &self,
         (provider, connection): &Key,
         slot: &Slot,
-        upstream: impl FnOnce() -> Upstream,
+        reach: Reach,
+        upstream: &Settings,
     ) -> Option<Arc<Credential>> {
         let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, credential)) = filled.iter().find(|(of, _)| of == slot) {
+        let known = |(of, to, _): &&(Slot, Reach, _)| of == slot && *to == reach;
+        if let Some((_, _, credential)) = filled.iter().find(known) {
             return Some(Arc::clone(credential));
         }
         let credential = Arc::new(Credential {
             filled: slot.fill(&self.secret).ok()?,
-            upstream: upstream(),
+            upstream: upstream.pool(reach),
             provider: provider.clone(),
             connection: connection.clone(),
             used: AtomicI64::new(0),
         });
-        filled.push((slot.clone(), Arc::clone(&credential)));
+        filled.push((slot.clone(), reach, Arc::clone(&credential)));
         Some(credential)
     }
 }

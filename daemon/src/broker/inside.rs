@@ -6,15 +6,17 @@ use authsome_proto::RunId;
 
 use super::Broker;
 use super::run::Run;
+use crate::runs::tree::MARK;
 use crate::sys::pidfd;
 
-/// The variable that every process of a run begins with.
-const MARK: &str = "AUTHSOME_RUN";
-
-/// The run of the process `pid`. Of several (a run whose command is `authsome run` again, in the same
+/// The run whose first process is `pid`. Of several (a run whose command is `authsome run` again, in the same
 /// process) the one that no other is inside of: each was asked for from inside the one before.
 fn innermost(runs: &[Arc<Run>], pid: u32) -> Option<Arc<Run>> {
-    let own = || runs.iter().filter(|run| run.view.pid == pid);
+    // a run may outlive its first process, whose pid then means nothing any more
+    let own = || {
+        runs.iter()
+            .filter(|run| run.view.pid == pid && !run.outlives_its_first())
+    };
     let is_outer = |run: &Run| own().any(|it| it.record().outer.as_ref() == Some(&run.view.id));
     own().find(|run| !is_outer(run)).cloned()
 }

@@ -1,7 +1,8 @@
-//! Logging in with an API key.
+//! Logging in with an API key, and giving a webhook its secret.
 //!
 //! 1. `begin_login` checks the provider, that nothing is overwritten unasked, and opens a session;
-//!    with a form it is offered on the loopback page.
+//!    with a form it is offered on the loopback page. An endpoint for webhooks has checks of its own
+//!    (`webhooks.rs`) and the same session.
 //! 2. A secret arrives from the page or from the client; one that does not pass is told why, and
 //!    the session waits on.
 //! 3. `store` checks it once more, audits, writes vault and record, and publishes living runs'
@@ -16,15 +17,18 @@ use std::time::{Duration, Instant};
 use authsome_proto::request::{Login, LoginVia};
 use authsome_proto::response::{LoggedIn, LoginStarted};
 use authsome_proto::secret::SECRET_MAX;
-use authsome_proto::{ConnectionName, ErrorCode, Event, LoginId, LoginStage, Secret, WireError};
+use authsome_proto::{
+    ConnectionName, ErrorCode, Event, LoginId, LoginStage, Response, Secret, WireError,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::webhooks::Plan;
 use super::{Broker, now, random_id};
 use crate::audit::{self, Record};
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};
-use crate::login::{LoginForm, OfferError, Submitted};
+use crate::login::{Asked, LoginForm, OfferError, Submitted};
 use crate::providers::{Definition, PLACEHOLDER};
 use crate::vault::{ItemKey, StoredItem};
 
@@ -45,7 +49,7 @@ pub enum LoginState {
     /// A secret is being stored.
     Storing,
     /// It is over.
-    Ended(Box<Result<LoggedIn, WireError>>),
+    Ended(Box<Result<Response, WireError>>),
 }
 
 /// The waiting logins, and those that ended while nobody was listening.
@@ -54,14 +58,28 @@ pub(super) struct Logins(Mutex<BTreeMap<LoginId, Arc<Session>>>);
 
 #[derive(Debug)]
 struct Session {
-    definition: Arc<Definition>,
-    connection: ConnectionName,
-    force: bool,
+    target: Target,
     /// The process that began it: if that stops waiting, the login is given up.
     begun_by: u32,
     deadline: Instant,
     state: watch::Sender<LoginState>,
     cancelled: CancellationToken,
+}
+
+/// What a secret is for.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A connection.
+    Connection {
+        definition: Arc<Definition>,
+        connection: ConnectionName,
+        /// The only region that the key is for.
+        region: Option<String>,
+        /// Whether one that is there may be replaced.
+        force: bool,
+    },
+    /// An endpoint for webhooks.
+    Webhook(Box<Plan>),
 }
 
 impl Logins {
@@ -106,6 +124,30 @@ impl Broker {
             None => ConnectionName::default_name(),
         };
         self.refuse_overwrite(&definition, &connection, request.force)?;
+        let region = match request.region {
+            Some(region) => check_region(&definition, region)?,
+            // another key of the same account lives where the old one did
+            None => self
+                .connections
+                .find(provider, &connection)
+                .and_then(|record| record.region),
+        };
+        let target = Target::Connection {
+            definition,
+            connection,
+            region,
+            force: request.force,
+        };
+        self.open_session(target, request.via, pid).await
+    }
+
+    /// Opens a session that waits for a secret.
+    pub(super) async fn open_session(
+        self: &Arc<Self>,
+        target: Target,
+        via: LoginVia,
+        pid: u32,
+    ) -> Result<LoginStarted, WireError> {
         // a vault that is shut is said before a person types a key
         self.vault
             .install_secret()
@@ -114,9 +156,7 @@ impl Broker {
 
         let id: LoginId = random_id();
         let session = Arc::new(Session {
-            definition: Arc::clone(&definition),
-            connection: connection.clone(),
-            force: request.force,
+            target,
             begun_by: pid,
             deadline: Instant::now() + LOGIN_MAX,
             state: watch::Sender::new(LoginState::Waiting),
@@ -136,12 +176,12 @@ impl Broker {
             logins.insert(id.clone(), Arc::clone(&session));
         }
         let (send, submissions) = mpsc::channel(1);
-        let offered = match request.via {
+        let offered = match via {
             LoginVia::Submit => None,
             LoginVia::Form => match self
                 .pages
                 .load()
-                .offer(id.clone(), form(&session), send)
+                .offer(id.clone(), session.target.form(), send)
                 .await
             {
                 Ok(offered) => Some(offered),
@@ -152,6 +192,7 @@ impl Broker {
             },
         };
         let broker = Arc::clone(self);
+        let form = session.target.form();
         let (watched, watched_id) = (Arc::clone(&session), id.clone());
         tokio::spawn(async move { broker.attend(&watched_id, &watched, submissions).await });
         let (url, moved_from) = offered.map_or((None, None), |offered| {
@@ -159,18 +200,22 @@ impl Broker {
         });
         Ok(LoginStarted {
             login: id,
-            display_name: definition.display_name.clone(),
-            connection,
+            display_name: form.display_name,
+            connection: form.connection,
             url,
             moved_from,
-            hint: definition.key_hint.clone(),
-            key_urls: definition.key_urls.clone(),
+            hint: form.hint,
+            key_urls: form.key_urls,
             seconds_left: LOGIN_MAX.as_secs(),
         })
     }
 
     /// Takes a secret for a login.
-    pub async fn submit_login(&self, id: &LoginId, secret: Secret) -> Result<LoggedIn, WireError> {
+    pub async fn submit_login(
+        self: &Arc<Self>,
+        id: &LoginId,
+        secret: Secret,
+    ) -> Result<Response, WireError> {
         let session = self.logins.find(id)?;
         let result = self.store(&session, secret).await;
         match &result {
@@ -211,24 +256,23 @@ impl Broker {
 
     /// Stays with a session until it is over.
     async fn attend(
-        &self,
+        self: &Arc<Self>,
         id: &LoginId,
         session: &Session,
         mut submissions: mpsc::Receiver<Submitted>,
     ) {
         let mut state = session.state.subscribe();
         let give_up = |code, what: &str| {
-            let provider = &session.definition.name;
             let mut record = Record::new(audit::Event::LoginFailed);
-            record.provider = Some(provider.clone());
-            record.connection = Some(session.connection.clone());
+            session.target.name_in(&mut record);
             record.pid = Some(session.begun_by);
             self.note(record);
+            let target = &session.target;
             session.end(Err(WireError::new(
                 code,
-                format!("the login for `{provider}` {what}"),
+                format!("the login for {} {what}", target.what()),
             )
-            .hint(format!("start again with `authsome login {provider}`"))));
+            .hint(format!("start again with `{}`", target.command()))));
         };
         loop {
             tokio::select! {
@@ -260,6 +304,9 @@ impl Broker {
         }
         // the page shows that it is done for a moment longer; then the login is forgotten, so that
         // `--resume` can still be told how it ended
+        if let Target::Webhook(plan) = &session.target {
+            plan.release();
+        }
         self.pages.load().withdraw(id);
         // ends the form also on pages that a change of the port has put aside
         drop(submissions);
@@ -288,25 +335,56 @@ impl Broker {
     }
 
     /// Checks and stores a secret.
-    async fn store(&self, session: &Session, secret: Secret) -> Result<LoggedIn, WireError> {
-        let Session {
-            definition,
-            connection,
-            ..
-        } = session;
-        let provider = &definition.name;
-        check(definition, &secret)?;
+    async fn store(
+        self: &Arc<Self>,
+        session: &Session,
+        secret: Secret,
+    ) -> Result<Response, WireError> {
+        let target = &session.target;
+        match target {
+            Target::Connection { definition, .. } => check(definition, &secret)?,
+            Target::Webhook(plan) => plan.check(&secret)?,
+        }
         let _changing = self.changing.lock().await;
         if session.is_over() {
             return Err(WireError::new(
                 ErrorCode::LoginExpired,
-                format!("the login for `{provider}` is over already"),
+                format!("the login for {} is over already", target.what()),
             )
-            .hint(format!("start again with `authsome login {provider}`")));
+            .hint(format!("start again with `{}`", target.command())));
         }
-        self.refuse_overwrite(definition, connection, session.force)?;
-        session.state.send_replace(LoginState::Storing);
+        let by = session.begun_by;
+        match target {
+            Target::Connection {
+                definition,
+                connection,
+                region,
+                force,
+            } => {
+                self.refuse_overwrite(definition, connection, *force)?;
+                session.state.send_replace(LoginState::Storing);
+                self.store_connection(definition, connection, region.clone(), secret, by)
+                    .await
+                    .map(Response::LoggedIn)
+            }
+            Target::Webhook(plan) => {
+                session.state.send_replace(LoginState::Storing);
+                self.store_webhook(plan, secret, by)
+                    .await
+                    .map(Response::WebhookStored)
+            }
+        }
+    }
 
+    async fn store_connection(
+        &self,
+        definition: &Definition,
+        connection: &ConnectionName,
+        region: Option<String>,
+        secret: Secret,
+        by: u32,
+    ) -> Result<LoggedIn, WireError> {
+        let provider = &definition.name;
         let existing = self.connections.find(provider, connection);
         let mut record = Record::new(match existing {
             Some(_) => audit::Event::Rotate,
@@ -314,7 +392,7 @@ impl Broker {
         });
         record.provider = Some(provider.clone());
         record.connection = Some(connection.clone());
-        self.audit_first(record, session.begun_by).await?;
+        self.audit_first(record, by).await?;
 
         let key = ItemKey::Connection {
             provider: provider.clone(),
@@ -342,7 +420,7 @@ impl Broker {
             last_used: existing.as_ref().and_then(|old| old.last_used.clone()),
             hosts: definition.hosts(),
             account: None,
-            region: None,
+            region,
         };
         let inserted = self.connections.insert(record);
         // also after a failure: the replaced key must not live on in a run (B3)
@@ -382,7 +460,7 @@ impl Session {
         matches!(*self.state.borrow(), LoginState::Ended(_))
     }
 
-    fn end(&self, result: Result<LoggedIn, WireError>) {
+    fn end(&self, result: Result<Response, WireError>) {
         self.state.send_replace(LoginState::Ended(Box::new(result)));
     }
 }
@@ -401,6 +479,35 @@ impl LoginState {
             Self::Ended(_) => None,
         }
     }
+}
+
+/// The region that a login names; `all` takes a limit away.
+fn check_region(definition: &Definition, region: String) -> Result<Option<String>, WireError> {
+    let provider = &definition.name;
+    if region == "all" {
+        return Ok(None);
+    }
+    if definition.regions.iter().any(|(name, _)| *name == region) {
+        return Ok(Some(region));
+    }
+    let names: Vec<String> = definition
+        .regions
+        .iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    Err(if names.is_empty() {
+        WireError::new(
+            ErrorCode::BadRequest,
+            format!("`{provider}` has no regions"),
+        )
+        .hint("leave `--region` out")
+    } else {
+        WireError::new(
+            ErrorCode::BadRequest,
+            format!("`{provider}` has no region `{region}`"),
+        )
+        .hint(format!("it has {}, or `all`", names.join(", ")))
+    })
 }
 
 /// Refuses a secret that cannot be right, without repeating any of it (threat D10).
@@ -445,12 +552,62 @@ fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
     Ok(())
 }
 
-fn form(session: &Session) -> LoginForm {
-    let definition = Arc::clone(&session.definition);
+impl Target {
+    /// What people call it.
+    fn what(&self) -> String {
+        match self {
+            Self::Connection { definition, .. } => format!("`{}`", definition.name),
+            Self::Webhook(plan) => format!("webhook `{}`", plan.name()),
+        }
+    }
+
+    /// The command that begins it.
+    fn command(&self) -> String {
+        match self {
+            Self::Connection { definition, .. } => format!("authsome login {}", definition.name),
+            Self::Webhook(plan) if plan.is_rotation() => {
+                format!("authsome webhook rotate {}", plan.name())
+            }
+            Self::Webhook(plan) => format!("authsome webhook add {}", plan.name()),
+        }
+    }
+
+    fn name_in(&self, record: &mut Record) {
+        match self {
+            Self::Connection {
+                definition,
+                connection,
+                ..
+            } => {
+                record.provider = Some(definition.name.clone());
+                record.connection = Some(connection.clone());
+            }
+            Self::Webhook(plan) => record.webhook = Some(plan.name().clone()),
+        }
+    }
+
+    fn form(&self) -> LoginForm {
+        match self {
+            Self::Connection {
+                definition,
+                connection,
+                region,
+                force,
+            } => LoginForm {
+                // a person sees where the key will go
+                hosts: definition.hosts_in(region.as_deref()),
+                ..connection_form(definition, connection, *force)
+            },
+            Self::Webhook(plan) => webhook_form(plan),
+        }
+    }
+}
+
+fn connection_form(definition: &Definition, connection: &ConnectionName, force: bool) -> LoginForm {
     LoginForm {
-        provider: definition.name.clone(),
+        asked: Asked::ApiKey,
         display_name: definition.display_name.clone(),
-        connection: session.connection.clone(),
+        connection: connection.clone(),
         variable: definition.variables().into_iter().next(),
         hosts: definition.hosts(),
         key_urls: definition.key_urls.clone(),
@@ -460,7 +617,31 @@ fn form(session: &Session) -> LoginForm {
                 Arc::new(move |text| pattern.matches(text))
             },
         ),
-        rotate: session.force,
+        rotate: force,
+    }
+}
+
+fn webhook_form(plan: &Plan) -> LoginForm {
+    let scheme = plan.scheme().clone();
+    LoginForm {
+        asked: Asked::SigningSecret {
+            forward: plan.forward().to_owned(),
+        },
+        display_name: scheme.title.clone(),
+        // its characters are allowed there too
+        connection: plan
+            .name()
+            .as_str()
+            .parse()
+            .unwrap_or_else(|_| ConnectionName::default_name()),
+        variable: None,
+        hosts: Vec::new(),
+        key_urls: Vec::new(),
+        hint: scheme.hint.clone(),
+        pattern: Some(Arc::new(move |text| {
+            scheme.key(&Secret::new(text.to_owned())).is_ok()
+        })),
+        rotate: plan.is_rotation(),
     }
 }
 

@@ -1,14 +1,22 @@
 //! Taking up the runs that lived when an earlier daemon ended.
 //!
 //! Their processes were told a port, a token and a CA; all three come back: the port is bound
-//! again, token and CA key are derived again. What cannot come back (the process is gone, the
-//! port is taken, the vault stays shut) is said, not guessed. Until the vault opens, the port is
-//! held, so that nobody else gets it.
+//! again, token and CA key are derived again. What cannot come back (the port is taken, the vault
+//! stays shut) is said, not guessed: in the log, and in `runs` for as long as a process misses it
+//! (`absent`). Until the vault opens, the port is held, so that nobody else gets it.
+//!
+//! A run is taken up if its time is not up and its first process lives; of a run that keeps, if any
+//! of its processes lives, or a run inside of it.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use authsome_proto::{RunEnding, RunId};
 
 use super::Broker;
 use crate::keys;
@@ -16,16 +24,28 @@ use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
+use crate::runs::tree::{self, Stored};
 use crate::runs::watch::Watched;
 
 /// How long to wait between two tries while the vault is shut. Shorter would only ask a locked
 /// keyring more often; longer would keep a running child waiting after the unlock.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A run whose process still lives.
+/// How long to look for the processes that runs left. One that makes us wait for its memory must
+/// not hold up the start.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// The pause before a second look for a run that nobody was found of: a process may have been in
+/// the middle of `execve`. Longer would hold up the start.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A run that still lives.
 struct Survivor {
     record: RunRecord,
-    process: Watched,
+    /// Its first process, if that still lives.
+    first: Option<Watched>,
+    /// Its own port.
+    direct: Option<TcpListener>,
 }
 
 impl Broker {
@@ -44,64 +64,60 @@ impl Broker {
             tracing::info!(path = %path.display(), "removed a folder that holds no run");
             remove(&path);
         }
-        let mut survivors = Vec::new();
+        let mut found = Vec::new();
         for record in records {
+            if record.life.is_over(SystemTime::now()) {
+                tracing::info!(run = %record.id, "the run's time is up");
+                remove(&record.dir(&dir));
+                continue;
+            }
             match record
                 .process
                 .open()
                 .and_then(|fd| fd.map(Watched::new).transpose())
             {
-                Ok(Some(process)) => survivors.push(Survivor { record, process }),
-                Ok(None) => remove(&record.dir(&dir)),
+                Ok(first) => found.push(Survivor {
+                    record,
+                    first,
+                    direct: None,
+                }),
                 Err(error) => {
                     warnings.push(format!("run `{}` is over: {error}", record.id));
                     remove(&record.dir(&dir));
                 }
             }
         }
-        // a run inside of one that is over is over, too
-        loop {
-            let ids: Vec<_> = survivors.iter().map(|it| it.record.id.clone()).collect();
-            let is_orphan =
-                |it: &Survivor| it.record.outer.as_ref().is_some_and(|o| !ids.contains(o));
-            let orphans: Vec<_> = survivors.extract_if(.., |it| is_orphan(it)).collect();
-            for orphan in &orphans {
-                remove(&orphan.record.dir(&dir));
-            }
-            if orphans.is_empty() {
-                break;
-            }
-        }
+        let mut survivors = living(found, &dir).await;
         let Some(proxy_port) = survivors.last().map(|survivor| survivor.record.proxy_port) else {
             return warnings;
         };
         let listener = match port::bind(proxy_port) {
             Ok(listener) => listener,
             Err(error) => {
-                for survivor in survivors {
-                    warnings.push(format!(
-                        "run `{}` is over: its proxy port {proxy_port} is taken ({error})",
-                        survivor.record.id
-                    ));
-                    remove(&survivor.record.dir(&dir));
+                for Survivor { record, .. } in survivors {
+                    let problem = format!("its proxy port {proxy_port} is taken ({error})");
+                    warnings.push(format!("run `{}` is over: {problem}", record.id));
+                    self.lose(&record, &problem);
                 }
                 return warnings;
             }
         };
-        let directs: Vec<Option<TcpListener>> = survivors
-            .iter()
-            .map(|survivor| {
-                survivor
-                    .record
-                    .direct_port
-                    .and_then(|port| port::bind(port).ok())
-            })
-            .collect();
-        if let Err(back) = self.take_up(listener, survivors, directs).await {
+        for survivor in &mut survivors {
+            let port = survivor.record.direct_port;
+            survivor.direct = port.and_then(|port| port::bind(port).ok());
+        }
+        if let Err(back) = self.take_up(listener, survivors).await {
             let broker = Arc::clone(self);
             tokio::spawn(async move { broker.take_up_later(back).await });
         }
         warnings
+    }
+
+    /// Gives a run up that cannot be served any more.
+    fn lose(&self, record: &RunRecord, problem: &str) {
+        tracing::warn!(run = %record.id, problem, "the run is over");
+        remove(&record.dir(&self.runs_dir()));
+        self.absent.put(record, format!("over: {problem}"));
     }
 
     async fn take_up_later(self: Arc<Self>, mut waiting: Waiting) {
@@ -112,32 +128,46 @@ impl Broker {
             }
             let Waiting {
                 listener,
-                survivors,
-                directs,
+                mut survivors,
             } = waiting;
-            match self.take_up(listener, survivors, directs).await {
+            // some may have been stopped
+            survivors.retain(|it| self.absent.contains(&it.record.id));
+            if survivors.is_empty() {
+                return;
+            }
+            match self.take_up(listener, survivors).await {
                 Ok(()) => return,
                 Err(back) => waiting = back,
             }
         }
     }
 
+    /// `survivors` wait because of `error`.
+    fn wait_for(
+        &self,
+        listener: TcpListener,
+        survivors: Vec<Survivor>,
+        error: &str,
+    ) -> Result<(), Waiting> {
+        tracing::warn!(error, "living runs wait");
+        for survivor in &survivors {
+            let problem = format!("waits until it can be served again: {error}");
+            self.absent.put(&survivor.record, problem);
+        }
+        Err(Waiting {
+            listener,
+            survivors,
+        })
+    }
+
     async fn take_up(
         self: &Arc<Self>,
         listener: TcpListener,
         survivors: Vec<Survivor>,
-        directs: Vec<Option<TcpListener>>,
     ) -> Result<(), Waiting> {
         let secret = match self.vault.install_secret().await {
             Ok(secret) => secret,
-            Err(error) => {
-                tracing::warn!(%error, "living runs wait for the vault");
-                return Err(Waiting {
-                    listener,
-                    survivors,
-                    directs,
-                });
-            }
+            Err(error) => return self.wait_for(listener, survivors, &error.to_string()),
         };
         let _changing = self.changing.lock().await;
         let upstream = match self.audit().await {
@@ -147,27 +177,34 @@ impl Broker {
         let upstream = match upstream {
             Ok(upstream) => upstream,
             // a full disk, a slip in the configuration: what a person mends while the runs wait
-            Err(error) => {
-                tracing::warn!(%error, "living runs wait");
-                return Err(Waiting {
-                    listener,
-                    survivors,
-                    directs,
-                });
-            }
+            Err(error) => return self.wait_for(listener, survivors, &error.message),
         };
         let port = match self.serve_proxy(listener) {
             Ok(port) => port,
             Err(error) => {
-                tracing::error!(%error, "living runs cannot be served");
+                for survivor in &survivors {
+                    self.lose(&survivor.record, &error.message);
+                }
                 return Ok(());
             }
         };
         // nothing else starts the proxy while the port is held for these runs
         drop(self.proxy_port.set(port));
         let dir = self.runs_dir();
-        for (Survivor { record, process }, direct) in survivors.into_iter().zip(directs) {
+        for survivor in survivors {
+            let Survivor {
+                record,
+                first,
+                direct,
+            } = survivor;
+            self.absent.take(&record.id);
             let run_dir = record.dir(&dir);
+            // it may have waited for long
+            if record.life.is_over(SystemTime::now()) {
+                remove(&run_dir);
+                self.say_ended(&record, RunEnding::Expired);
+                continue;
+            }
             let resumed = fs::read_to_string(run_dir.join("authority.pem"))
                 .map_err(|error| error.to_string())
                 .and_then(|pem| {
@@ -177,12 +214,22 @@ impl Broker {
             let ca = match resumed {
                 Ok(ca) if record.proxy_port == port => ca,
                 Ok(_) => {
-                    tracing::warn!(run = %record.id, "the run is over: its proxy port is another one");
-                    remove(&run_dir);
+                    self.lose(&record, "its proxy port is another one");
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(run = %record.id, error, "the run is over: no certificate");
+                    self.lose(
+                        &record,
+                        &format!("its certificate cannot be used ({error})"),
+                    );
+                    continue;
+                }
+            };
+            let projects = match self.projects_of(&record) {
+                Ok(projects) => projects,
+                // written by a daemon that knew more: without its rules the run would be wider
+                Err(error) => {
+                    tracing::warn!(run = %record.id, %error, "the run is over: its project file");
                     remove(&run_dir);
                     continue;
                 }
@@ -194,9 +241,9 @@ impl Broker {
                 .collect();
             let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
-            let run = self.new_run(record, names, ca, token, upstream);
+            let run = self.new_run(record, names, ca, token, projects, upstream);
             self.refresh_run(&run).await;
-            self.enter_run(&run, process, direct);
+            self.enter_run(&run, first, direct);
         }
         Ok(())
     }
@@ -206,10 +253,59 @@ impl Broker {
 struct Waiting {
     listener: TcpListener,
     survivors: Vec<Survivor>,
-    directs: Vec<Option<TcpListener>>,
 }
 
-fn remove(path: &std::path::Path) {
+/// Those of `found` that live; the folders of the others go.
+async fn living(found: Vec<Survivor>, dir: &Path) -> Vec<Survivor> {
+    let marks = marks_for(&found).await;
+    let stored: Vec<Stored<'_>> = found
+        .iter()
+        .map(|it| Stored {
+            id: &it.record.id,
+            outer: it.record.outer.as_ref(),
+            keeps: it.record.life.keeps,
+            first_lives: it.first.is_some(),
+            // taken up in doubt: then it is looked again, and its time ends it in any case
+            is_marked: marks
+                .as_ref()
+                .is_none_or(|marks| marks.contains(&it.record.id)),
+        })
+        .collect();
+    let living = tree::living(&stored);
+    let (living, over): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|it| living.contains(&it.record.id));
+    for run in over {
+        remove(&run.record.dir(dir));
+    }
+    living
+}
+
+/// The marks of living processes, if it depends on them which of `runs` live; `None` if they cannot
+/// be looked at.
+async fn marks_for(runs: &[Survivor]) -> Option<BTreeSet<RunId>> {
+    let mut marks = BTreeSet::new();
+    for pause in [Duration::ZERO, LOOK_AGAIN] {
+        let is_settled = |it: &Survivor| {
+            it.first.is_some() || !it.record.life.keeps || marks.contains(&it.record.id)
+        };
+        if runs.iter().all(is_settled) {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        let found = tokio::time::timeout(LOOK_MAX, tree::marks()).await;
+        match found.map_err(io::Error::from).flatten() {
+            Ok(found) => marks.extend(found),
+            Err(error) => {
+                tracing::warn!(%error, "the processes of living runs cannot be looked for");
+                return None;
+            }
+        }
+    }
+    Some(marks)
+}
+
+pub(super) fn remove(path: &Path) {
     if let Err(error) = fs::remove_dir_all(path) {
         tracing::warn!(path = %path.display(), %error, "a dead run's folder stays behind");
     }

@@ -13,8 +13,9 @@ use super::Broker;
 use super::credentials::Lookup;
 use super::run::Run;
 use super::upstream::Settings;
-use crate::providers::{Definition, RouteRule, hosts_gained};
-use crate::proxy::RouteCredential;
+use crate::connections::ConnectionRecord;
+use crate::providers::{Definition, RouteRule, Source, hosts_gained};
+use crate::proxy::{Reach, RouteCredential};
 use crate::routing::{Choice, HostPattern, Route, RouteTable};
 use crate::vault::VaultError;
 
@@ -107,11 +108,14 @@ impl Broker {
         run: &Run,
         provider: &ProviderName,
     ) -> Option<ConnectionName> {
+        self.granted_record(run, provider)
+            .map(|record| record.connection)
+    }
+
+    fn granted_record(&self, run: &Run, provider: &ProviderName) -> Option<ConnectionRecord> {
         let default = self.connections.default_of(provider);
         let connection = run.record().spec.connection(provider, default.as_ref())?;
-        self.connections
-            .find(provider, &connection)
-            .map(|record| record.connection)
+        self.connections.find(provider, &connection)
     }
 
     fn routes_of(
@@ -122,23 +126,39 @@ impl Broker {
     ) -> Vec<Route<RouteCredential>> {
         let catalogue = self.catalogue.load();
         let mut routes = Vec::new();
+        let mut without = Vec::new();
         for entry in catalogue
             .entries()
             .filter(|entry| entry.definition.is_ready())
         {
             let definition = &entry.definition;
-            match self.granted_connection(run, &definition.name) {
-                Some(connection) => {
+            match self.granted_record(run, &definition.name) {
+                Some(record) => {
                     run.remember(definition);
-                    let key = (definition.name.clone(), connection);
-                    let lookup = found.get(&key).unwrap_or(&Lookup::Unavailable);
+                    let key = (definition.name.clone(), record.connection);
+                    let granted = Granted {
+                        lookup: found.get(&key).unwrap_or(&Lookup::Unavailable),
+                        key: &key,
+                        definition,
+                        region: record.region.as_deref(),
+                        reach: match entry.source {
+                            Source::Bundled => Reach::Public,
+                            Source::Custom { .. } => Reach::Anywhere,
+                        },
+                    };
                     for rule in &definition.routes {
-                        add(&mut routes, run, &key, definition, rule, lookup, upstream);
+                        granted.add(&mut routes, run, rule, upstream);
                     }
                 }
                 // what was granted once and is gone now is refused, never passed
                 None if run.had(&definition.name) => lost(&mut routes, run, definition),
+                None if run.allows(&definition.name) => without.push(definition),
                 None => {}
+            }
+        }
+        for definition in without {
+            if is_left_to(definition, &routes) {
+                lost(&mut routes, run, definition);
             }
         }
         for definition in run.remembered() {
@@ -146,77 +166,104 @@ impl Broker {
                 lost(&mut routes, run, &definition);
             }
         }
+        self.put_policies(run, &mut routes);
         routes
     }
 }
 
-/// Adds the routes of one rule: those whose hosts were known when the credential was stored, and
-/// apart from them those that the definition gained since (threat L12).
-fn add(
-    routes: &mut Vec<Route<RouteCredential>>,
-    run: &Run,
-    key: &(ProviderName, ConnectionName),
-    definition: &Definition,
-    rule: &RouteRule,
-    lookup: &Lookup,
-    upstream: &Settings,
-) {
-    let (known, gained): (Vec<HostPattern>, Vec<HostPattern>) = match lookup {
-        Lookup::Found(loaded) => {
-            let gained = hosts_gained(definition, &loaded.hosts);
-            run.covered(&rule.hosts)
-                .partition(|host| !gained.contains(&rule.place(host)))
-        }
-        Lookup::Missing | Lookup::Unavailable => (run.covered(&rule.hosts).collect(), Vec::new()),
-    };
-    let credential = match lookup {
-        Lookup::Found(loaded) => loaded
-            .fill(key, &rule.slot, || upstream.pool())
-            .map_or(RouteCredential::LoginNeeded, RouteCredential::Ready),
-        Lookup::Missing => RouteCredential::LoginNeeded,
-        Lookup::Unavailable => RouteCredential::VaultLocked,
-    };
-    let mut push = |hosts: Vec<HostPattern>, credential| {
-        if !hosts.is_empty() {
-            routes.push(Route {
-                provider: key.0.clone(),
-                connection: key.1.clone(),
-                hosts,
-                port: rule.port,
-                path: rule.path.clone(),
-                except: rule.except.clone(),
-                methods: rule.methods.clone(),
-                slot: rule.slot.clone(),
-                credential,
-                choice: Choice {
-                    by_default: true,
-                    placeholder: None,
-                },
-                rules: Arc::default(),
-            });
-        }
-    };
-    push(known, credential);
-    push(gained, RouteCredential::HostUnconfirmed);
+/// A connection that a run is granted, while its routes are made.
+struct Granted<'a> {
+    key: &'a (ProviderName, ConnectionName),
+    definition: &'a Definition,
+    lookup: &'a Lookup,
+    region: Option<&'a str>,
+    reach: Reach,
 }
 
+impl Granted<'_> {
+    /// Adds the routes of one rule: those whose hosts were known when the credential was stored;
+    /// apart from them those that the definition gained since (threat L12), and those of regions
+    /// that the connection is not for.
+    fn add(
+        &self,
+        routes: &mut Vec<Route<RouteCredential>>,
+        run: &Run,
+        rule: &RouteRule,
+        upstream: &Settings,
+    ) {
+        let (elsewhere, here): (Vec<HostPattern>, Vec<HostPattern>) = run
+            .covered(&rule.hosts)
+            .partition(|host| self.definition.is_elsewhere(self.region, host));
+        let (known, gained) = match self.lookup {
+            Lookup::Found(loaded) => {
+                let gained = hosts_gained(self.definition, &loaded.hosts);
+                here.into_iter()
+                    .partition(|host| !gained.contains(&rule.place(host)))
+            }
+            Lookup::Missing | Lookup::Unavailable => (here, Vec::new()),
+        };
+        let credential = match self.lookup {
+            Lookup::Found(loaded) => loaded
+                .fill(self.key, &rule.slot, self.reach, upstream)
+                .map_or(RouteCredential::LoginNeeded, |credential| {
+                    RouteCredential::Ready(credential, Arc::default())
+                }),
+            Lookup::Missing => RouteCredential::LoginNeeded,
+            Lookup::Unavailable => RouteCredential::VaultLocked,
+        };
+        for (hosts, credential) in [
+            (known, credential),
+            (gained, RouteCredential::HostUnconfirmed),
+            (elsewhere, RouteCredential::OtherRegion),
+        ] {
+            if !hosts.is_empty() {
+                routes.push(route(rule, self.key.clone(), hosts, credential));
+            }
+        }
+    }
+}
+
+fn route(
+    rule: &RouteRule,
+    (provider, connection): (ProviderName, ConnectionName),
+    hosts: Vec<HostPattern>,
+    credential: RouteCredential,
+) -> Route<RouteCredential> {
+    Route {
+        provider,
+        connection,
+        hosts,
+        port: rule.port,
+        path: rule.path.clone(),
+        except: rule.except.clone(),
+        methods: rule.methods.clone(),
+        slot: rule.slot.clone(),
+        credential,
+        choice: Choice {
+            by_default: true,
+            placeholder: None,
+        },
+        rules: Arc::default(),
+    }
+}
+
+/// Whether one of `routes` leaves out a part of its hosts that `definition` is for. Those hosts are
+/// intercepted anyway, so the refusal can name the login that is missing.
+fn is_left_to(definition: &Definition, routes: &[Route<RouteCredential>]) -> bool {
+    let leaves = |route: &Route<RouteCredential>, to: &RouteRule| {
+        route.port == to.port
+            && route.except.iter().any(|except| except.covers(&to.path))
+            && route.hosts.iter().any(|host| to.hosts.contains(host))
+    };
+    let mut rules = definition.routes.iter();
+    rules.any(|rule| routes.iter().any(|route| leaves(route, rule)))
+}
+
+/// Routes that refuse: nothing may pass where this definition's credential would go.
 fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Definition) {
     for rule in &definition.routes {
-        routes.push(Route {
-            provider: definition.name.clone(),
-            connection: ConnectionName::default_name(),
-            hosts: run.covered(&rule.hosts).collect(),
-            port: rule.port,
-            path: rule.path.clone(),
-            except: rule.except.clone(),
-            methods: rule.methods.clone(),
-            slot: rule.slot.clone(),
-            credential: RouteCredential::LoginNeeded,
-            choice: Choice {
-                by_default: true,
-                placeholder: None,
-            },
-            rules: Arc::default(),
-        });
+        let key = (definition.name.clone(), ConnectionName::default_name());
+        let hosts = run.covered(&rule.hosts).collect();
+        routes.push(route(rule, key, hosts, RouteCredential::LoginNeeded));
     }
 }

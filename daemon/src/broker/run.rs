@@ -1,27 +1,29 @@
 //! Runs while they live, and their end.
 //!
-//! When a run's process ends, or `runs stop` is said, its token dies at once with everything that
+//! When a run ends by itself, or `runs stop` is said, its token dies at once with everything that
 //! is still open under it, and so do the runs inside it.
 //!
-//! Not here: how a run starts (`start`), how it is taken up after a restart (`resume`).
+//! Not here: how a run starts (`start`), when it ends by itself (`life`), how it is taken up after
+//! a restart (`resume`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunId, WireError};
+use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, RunEnding, RunId, WireError};
 use tokio_util::sync::CancellationToken;
 
 use super::Broker;
 use super::upstream::Settings;
 use crate::audit::{self, Record};
 use crate::errors::storage;
+use crate::policy::Project;
 use crate::providers::Definition;
-use crate::proxy::{self, RunCa, RunView, Unmatched};
+use crate::proxy::{self, Reach, RouteCredential, RunCa, RunView};
 use crate::routing::{HostPattern, RouteTable};
 use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
@@ -36,6 +38,12 @@ pub struct Run {
     record: Mutex<RunRecord>,
     /// Definitions that had a connection in this run, as they were.
     had: Mutex<BTreeMap<ProviderName, Arc<Definition>>>,
+    /// Its first process is gone, and it goes on without.
+    outlives_its_first: AtomicBool,
+    /// Its own port could not be had again.
+    lacks_its_port: AtomicBool,
+    /// Project files in force in it, outermost first; the runs inside it share them.
+    pub(super) projects: Vec<Arc<Project>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -74,6 +82,37 @@ impl Run {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether its first process is gone and it goes on without: that process' pid may be
+    /// anybody's by now.
+    pub(super) fn outlives_its_first(&self) -> bool {
+        self.outlives_its_first.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_outlives_its_first(&self) {
+        self.outlives_its_first.store(true, Ordering::Release);
+    }
+
+    /// What of it does not work now, if anything, in a few words.
+    pub fn problem(&self) -> Option<String> {
+        if (self.view.clock)() >= self.view.ca.not_after() {
+            return Some("its certificates are no longer valid".into());
+        }
+        let table = self.view.table.load();
+        let shut = table
+            .routes()
+            .find(|route| matches!(route.credential, RouteCredential::VaultLocked));
+        if let Some(route) = shut {
+            return Some(format!(
+                "the vault does not give the credential of `{}`",
+                route.provider
+            ));
+        }
+        let port = self.record().direct_port?;
+        self.lacks_its_port
+            .load(Ordering::Relaxed)
+            .then(|| format!("its port {port}, for clients that send no token, is taken"))
+    }
+
     /// Those of `hosts` that the run's CA may sign for.
     pub(super) fn covered<'a>(
         &'a self,
@@ -83,6 +122,10 @@ impl Run {
             .iter()
             .filter(|host| self.names.contains(host))
             .cloned()
+    }
+
+    pub(super) fn allows(&self, provider: &ProviderName) -> bool {
+        self.record().spec.allows(provider)
     }
 
     pub(super) fn had(&self, provider: &ProviderName) -> bool {
@@ -125,16 +168,19 @@ impl Broker {
 
     /// Ends a run by request.
     pub fn stop_run(&self, id: &RunId) -> Result<(), WireError> {
-        match self.runs.find(id) {
-            Some(run) => {
-                self.end_run(&run);
-                Ok(())
-            }
-            None => Err(
-                WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
-                    .hint("`authsome runs` lists them"),
-            ),
+        if let Some(run) = self.runs.find(id) {
+            self.end_run(&run, RunEnding::Stopped);
+            return Ok(());
         }
+        if self.stop_absent(id) {
+            return Ok(());
+        }
+        Err(unknown_run(id))
+    }
+
+    /// The living run `id`.
+    pub fn living_run(&self, id: &RunId) -> Result<Arc<Run>, WireError> {
+        self.runs.find(id).ok_or_else(|| unknown_run(id))
     }
 
     /// Living runs, oldest first.
@@ -202,6 +248,7 @@ impl Broker {
         names: Vec<HostPattern>,
         ca: RunCa,
         token: LockedBytes,
+        projects: Vec<Arc<Project>>,
         upstream: &Settings,
     ) -> Arc<Run> {
         if let Some(port) = record.direct_port {
@@ -212,14 +259,12 @@ impl Broker {
             token,
             table: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
             ca,
-            unmatched: match record.spec.unmatched {
-                authsome_proto::request::Unmatched::Tunnel => Unmatched::Tunnel,
-                authsome_proto::request::Unmatched::Deny => Unmatched::Deny,
-            },
+            unmatched: record.spec.unmatched,
             pid: record.process.pid,
             program: record.program.as_str().into(),
             ended: CancellationToken::new(),
-            plain: upstream.pool(),
+            deadline: record.life.deadline(),
+            plain: upstream.pool(Reach::Anywhere),
             clock: SystemTime::now,
             injected: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -229,21 +274,31 @@ impl Broker {
             names,
             record: Mutex::new(record),
             had: Mutex::default(),
+            outlives_its_first: AtomicBool::new(false),
+            lacks_its_port: AtomicBool::new(false),
+            projects,
         })
     }
 
-    /// Lets the proxy serve a run and watches its process.
+    /// Lets the proxy serve a run and waits for its end. `first` is its first process, if that
+    /// still lives.
     pub(super) fn enter_run(
         self: &Arc<Self>,
         run: &Arc<Run>,
-        process: Watched,
+        first: Option<Watched>,
         direct: Option<std::net::TcpListener>,
     ) {
+        if first.is_none() {
+            run.set_outlives_its_first();
+        }
         self.runs
             .lock()
             .insert(run.view.id.clone(), Arc::clone(run));
         self.enter_view(&run.view);
-        if let Some(listener) = direct.and_then(|it| tokio::net::TcpListener::from_std(it).ok()) {
+        let direct = direct.and_then(|it| tokio::net::TcpListener::from_std(it).ok());
+        run.lacks_its_port
+            .store(direct.is_none(), Ordering::Relaxed);
+        if let Some(listener) = direct {
             let (view, state) = (Arc::clone(&run.view), Arc::clone(&self.proxy));
             self.proxy_tasks.spawn(proxy::serve_direct(
                 listener,
@@ -260,8 +315,7 @@ impl Broker {
         tokio::spawn(async move {
             let stop: CancellationToken = broker.shutdown.clone();
             tokio::select! {
-                // a failing watch counts as the end: better a dead run than one nobody watches
-                _ended = process.ended() => broker.end_run(&run),
+                why = broker.until_over(&run, first) => broker.end_run(&run, why),
                 () = run.view.ended.cancelled() => {}
                 () = stop.cancelled() => {}
             }
@@ -269,7 +323,7 @@ impl Broker {
     }
 
     /// Ends a run and the runs inside it: tokens dead, connections closed, files gone.
-    pub(super) fn end_run(&self, run: &Run) {
+    pub(super) fn end_run(&self, run: &Run, why: RunEnding) {
         let id = &run.view.id;
         if self.runs.lock().remove(id).is_none() {
             return;
@@ -279,18 +333,36 @@ impl Broker {
         if let Err(error) = fs::remove_dir_all(record::dir(&self.runs_dir(), id)) {
             tracing::warn!(run = %id, ?error, "the run's folder stays behind");
         }
-        let mut ended = Record::new(audit::Event::RunEnd);
-        ended.run = Some(id.clone());
-        ended.pid = Some(run.view.pid);
-        ended.program = Some(run.view.program.clone());
-        self.note(ended);
-        tracing::info!(run = %id, "run ended");
-        self.tell(Event::RunEnded { run: id.clone() });
+        self.say_ended(&run.record(), why);
         for inner in self.runs.all() {
             let inside = inner.record().outer.as_ref() == Some(id);
             if inside {
-                self.end_run(&inner);
+                self.end_run(&inner, RunEnding::OuterEnded);
             }
         }
     }
+
+    /// Tells the audit log and whoever listens that a run is over, and why.
+    pub(super) fn say_ended(&self, run: &RunRecord, why: RunEnding) {
+        let mut ended = Record::new(audit::Event::RunEnd);
+        ended.run = Some(run.id.clone());
+        ended.pid = Some(run.process.pid);
+        ended.program = Some(run.program.as_str().into());
+        ended.code = match why {
+            // what every run comes to
+            RunEnding::ProcessEnded => None,
+            RunEnding::Expired | RunEnding::Stopped | RunEnding::OuterEnded => Some(why.as_str()),
+        };
+        self.note(ended);
+        tracing::info!(run = %run.id, reason = why.as_str(), "run ended");
+        self.tell(Event::RunEnded {
+            run: run.id.clone(),
+            why,
+        });
+    }
+}
+
+fn unknown_run(id: &RunId) -> WireError {
+    WireError::new(ErrorCode::UnknownRun, format!("no living run `{id}`"))
+        .hint("`authsome runs` lists them")
 }

@@ -65,7 +65,8 @@ impl Broker {
     }
 }
 
-fn make(secret: &LockedBytes, names: &[HostPattern]) -> Result<(RunId, RunCa), CaError> {
+/// A new identity for a run whose CA may sign for `names`.
+pub(super) fn make(secret: &LockedBytes, names: &[HostPattern]) -> Result<(RunId, RunCa), CaError> {
     let id = random_id();
     let ca = RunCa::derive(secret.as_ref(), &id, names, SystemTime::now())?;
     Ok((id, ca))

@@ -1,7 +1,8 @@
 //! Starting a run.
 //!
 //! 1. The peer's process is taken hold of by pidfd before anything else.
-//! 2. If it belongs to a living run, the new run is narrowed to that one.
+//! 2. If it belongs to a living run, the new run is narrowed to that one, and ends with it; then to
+//!    the project file that came with the request.
 //! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
 //! 4. The run is entered for the proxy, its process is watched, and the client gets the
 //!    environment to exec with.
@@ -12,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use authsome_proto::request::RunStart;
-use authsome_proto::{ErrorCode, WireError, response};
+use authsome_proto::request::{RunLife, RunStart};
+use authsome_proto::{ErrorCode, RunEnding, WireError, response};
 
 use super::run::Run;
-use super::{Broker, Inside, now};
+use super::{Broker, Inside, now, policies};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
@@ -28,7 +29,7 @@ use crate::runs::environment::{self, Inputs};
 use crate::runs::record::RunRecord;
 use crate::runs::spec::{Asked, RunSpec};
 use crate::runs::watch::Watched;
-use crate::runs::{port, record};
+use crate::runs::{Life, life, port, record, tree};
 use crate::sys::pidfd::Identity;
 
 /// How long the files of a run may take. They are small; a file system that hangs must not hold up
@@ -49,7 +50,7 @@ impl Broker {
     pub async fn start_run(
         self: &Arc<Self>,
         asker: Asker,
-        request: RunStart,
+        mut request: RunStart,
     ) -> Result<response::RunStarted, WireError> {
         let _changing = self.changing.lock().await;
         let outer = match self.inside(asker.pid) {
@@ -63,7 +64,22 @@ impl Broker {
                 .hint("start the command from outside of that run"));
             }
         };
-        let spec = self.spec_of(&request, outer.as_deref())?;
+        let mut spec = self.spec_of(&request, outer.as_deref())?;
+        let mut projects = outer
+            .as_ref()
+            .map_or_else(Vec::new, |run| run.projects.clone());
+        let mut warnings = Vec::new();
+        if let Some(project) = policies::project_of(request.project.as_ref())? {
+            warnings = self.check_project(&project, &request)?;
+            request.life = project.shorten(request.life);
+            spec = spec.confine(&project);
+            // the run around this one may have brought it already
+            if spec.projects.len() > projects.len() {
+                projects.push(project);
+            }
+        }
+        let given = life_of(request.life, outer.as_deref())?;
+        warnings.extend(given.warnings);
         let process = Identity::of(asker.pid)
             .map_err(|error| storage("tell which process asks for the run", &error))?;
         let watched = Watched::new(asker.process)
@@ -90,6 +106,7 @@ impl Broker {
             process,
             program: request.program.clone(),
             started_at: now(),
+            life: given.life,
             spec,
             names: names.iter().map(ToString::to_string).collect(),
             had: BTreeSet::new(),
@@ -101,6 +118,7 @@ impl Broker {
             names.clone(),
             ca,
             keys::run_token(&secret, &id),
+            projects,
             self.upstream().await?,
         );
         self.refresh_run(&run).await;
@@ -108,6 +126,7 @@ impl Broker {
         started.run = Some(id.clone());
         started.pid = Some(asker.pid);
         started.program = Some(run.view.program.clone());
+        started.detail = detail_of(given.life);
         let prepared = match self.write_run(&run, &request).await {
             Ok(environment) => self.record(started).await.map(|()| environment),
             Err(error) => Err(error),
@@ -122,27 +141,33 @@ impl Broker {
             }
         };
 
-        self.enter_run(&run, watched, Some(direct));
+        self.enter_run(&run, Some(watched), Some(direct));
         self.make_spare(secret, names);
         // the end of the outer run may have passed by before this one could be found
         if outer.is_some_and(|outer| outer.view.ended.is_cancelled()) {
-            self.end_run(&run);
+            self.end_run(&run, RunEnding::OuterEnded);
             return Err(WireError::new(
                 ErrorCode::RefusedInsideRun,
                 "the run around this one ended",
             ));
         }
         let granted = self.granted(&run);
+        warnings.extend(environment.warnings);
         Ok(response::RunStarted {
             run: id,
             set: environment.set,
             remove: environment.remove,
-            warnings: environment.warnings,
+            warnings,
             granted,
         })
     }
 
-    fn spec_of(&self, request: &RunStart, outer: Option<&Run>) -> Result<RunSpec, WireError> {
+    /// What a run may use that is asked for in this way.
+    pub(super) fn spec_of(
+        &self,
+        request: &RunStart,
+        outer: Option<&Run>,
+    ) -> Result<RunSpec, WireError> {
         for provider in request
             .only
             .iter()
@@ -173,6 +198,7 @@ impl Broker {
                 replaced: asked.replaced,
                 only: asked.only,
                 unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
+                projects: Vec::new(),
             }),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();
@@ -209,7 +235,7 @@ impl Broker {
     }
 
     /// All host patterns that a run may ever need: those of every definition there is.
-    fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
+    pub(super) fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
         let catalogue = self.catalogue.load();
         let mut names: Vec<HostPattern> = catalogue
             .entries()
@@ -306,4 +332,26 @@ impl Broker {
             .flat_map(|entry| entry.definition.placeholders())
             .collect()
     }
+}
+
+/// How long the run may live that is asked for inside of `outer`.
+fn life_of(asked: RunLife, outer: Option<&Run>) -> Result<life::Given, WireError> {
+    if !tree::SUPPORTED && matches!(asked, RunLife::TreeAtMost(_)) {
+        return Err(WireError::new(
+            ErrorCode::BadRequest,
+            "a run cannot outlive its first process on this system",
+        )
+        .hint("leave out `--keep`, and start a command that stays until the work is done"));
+    }
+    let outer = outer.map(|run| run.record().life);
+    Life::of(asked, SystemTime::now(), outer).map_err(|error| {
+        WireError::new(ErrorCode::BadRequest, "this is no time that a run can have").because(&error)
+    })
+}
+
+/// What the audit log says of a life that is not the usual one.
+fn detail_of(life: Life) -> Option<Box<str>> {
+    let until = life.deadline().map(super::time)?;
+    let end = if life.keeps { "last" } else { "first" };
+    Some(format!("until its {end} process ends, or {until}").into())
 }

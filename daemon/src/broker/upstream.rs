@@ -7,7 +7,7 @@ use authsome_proto::{ErrorCode, WireError};
 
 use super::Broker;
 use crate::config::Config;
-use crate::proxy::{OwnPorts, TrustedRoots, Upstream, UpstreamSettings, roots};
+use crate::proxy::{OwnPorts, Reach, TrustedRoots, Upstream, UpstreamSettings, roots};
 use crate::runs::environment::SystemRoots;
 
 /// What is read once.
@@ -26,8 +26,8 @@ impl std::fmt::Debug for Settings {
 
 impl Settings {
     /// An empty pool by the settings in force.
-    pub(super) fn pool(&self) -> Upstream {
-        Upstream::new(self.current.load_full())
+    pub(super) fn pool(&self, reach: Reach) -> Upstream {
+        Upstream::new(self.current.load_full(), reach)
     }
 }
 

@@ -47,10 +47,7 @@ pub async fn handle(
             .begin_login(login, by)
             .await
             .map(Response::LoginStarted),
-        Request::LoginSubmit { login, secret } => broker
-            .submit_login(&login, secret)
-            .await
-            .map(Response::LoggedIn),
+        Request::LoginSubmit { login, secret } => broker.submit_login(&login, secret).await,
         Request::LoginWait { login } => login::wait(broker, login, by, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
         Request::Logout {
@@ -107,6 +104,31 @@ pub async fn handle(
             broker.unlock(passphrase, by).await.map(|()| Response::Done)
         }
         Request::Explain(question) => broker.explain(question, by).await.map(Response::Explained),
+        Request::WebhookAdd(add) => broker
+            .begin_webhook_add(add, by)
+            .await
+            .map(Response::LoginStarted),
+        Request::WebhookRotate {
+            webhook,
+            keep_old,
+            via,
+        } => broker
+            .begin_webhook_rotate(&webhook, keep_old, via, by)
+            .await
+            .map(Response::LoginStarted),
+        Request::Webhooks => broker.list_webhooks().await.map(Response::Webhooks),
+        Request::WebhookRemove { webhook } => broker
+            .remove_webhook(&webhook, by)
+            .await
+            .map(|()| Response::Done),
+        Request::WebhookVerify(request) => broker
+            .verify_webhook(&request)
+            .await
+            .map(Response::WebhookVerified),
+        Request::WebhookSign(request) => broker
+            .sign_webhook(&request, by)
+            .await
+            .map(|headers| Response::WebhookSigned { headers }),
         Request::Shutdown => {
             broker.shutdown.cancel();
             Ok(Response::Done)

@@ -26,6 +26,9 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         | Request::WhoAmI
         // of another run than its own: the handler narrows
         | Request::Explain(_)
+        // says yes or no about bytes that the caller has already
+        | Request::Webhooks
+        | Request::WebhookVerify(_)
         // a person logs in: the secret comes from the person, not from us
         | Request::LoginSubmit { .. }
         | Request::LoginWait { .. }
@@ -44,6 +47,10 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         | Request::Remove { .. }
         | Request::SetDefault { .. }
         | Request::RunStop { .. }
+        | Request::WebhookAdd(_)
+        | Request::WebhookRotate { .. }
+        | Request::WebhookRemove { .. }
+        | Request::WebhookSign(_)
         | Request::Shutdown => false,
     }
 }
@@ -61,6 +68,7 @@ pub fn is_change(request: &Request) -> bool {
             | Request::RunStart(_)
             | Request::SetDefault { .. }
             | Request::Unlock { .. }
+            | Request::WebhookRemove { .. }
     )
 }
 
@@ -82,6 +90,13 @@ mod tests {
             connection: None
         }));
         assert!(allowed_inside_run(&Request::Status));
+        let sign = authsome_proto::request::WebhookSign {
+            webhook: "fin".parse().unwrap(),
+            timestamp: None,
+            id: None,
+            body: Vec::new(),
+        };
+        assert!(!allowed_inside_run(&Request::WebhookSign(sign)));
         let login = |force, via| {
             let provider = "p".parse().unwrap();
             Request::Login(Login {

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::LoginForm;
 use super::form::{KEY_FIELD, TOKEN_FIELD};
+use super::{Asked, LoginForm};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -39,23 +39,20 @@ pub(super) static SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The form; `problem` says what was wrong with the key that came in.
 pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> String {
-    let name = Escaped(&form.display_name);
-    let title = if form.rotate {
-        format!("Replace the key for {name}")
-    } else {
-        format!("Connect {name}")
-    };
-    let lead = if form.rotate {
-        "It takes the place of the stored key at once, also for programs that are running."
-    } else {
-        "Paste your API key. It stays in the vault on this computer; programs you run never hold it."
-    };
+    let Words {
+        title,
+        kind,
+        lead,
+        label,
+        button,
+        ..
+    } = Words::of(form);
     let mut body = format!("<h1>{title}</h1>");
-    if form.connection.as_str() != "default" {
+    if kind != "Connection" || form.connection.as_str() != "default" {
         push(
             &mut body,
             format_args!(
-                "<p class=\"which\">Connection <code class=\"chip\">{}</code></p>",
+                "<p class=\"which\">{kind} <code class=\"chip\">{}</code></p>",
                 Escaped(form.connection.as_str())
             ),
         );
@@ -81,11 +78,6 @@ pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> Stri
     } else {
         ""
     };
-    let label = if form.rotate {
-        "New API key"
-    } else {
-        "API key"
-    };
     // the `data-` attributes keep password managers from offering to save it a second time
     push(
         &mut body,
@@ -105,11 +97,6 @@ pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> Stri
             format_args!("<p class=\"hint\" id=\"hint\">{}</p>", Marked(hint)),
         );
     }
-    let button = if form.rotate {
-        "Replace key"
-    } else {
-        "Save key"
-    };
     push(
         &mut body,
         format_args!("<button type=\"submit\">{button}</button></form>"),
@@ -120,14 +107,60 @@ pub(super) fn form(form: &LoginForm, token: &str, problem: Option<&str>) -> Stri
     frame(&title, &body, footer)
 }
 
+/// What differs between the things that are asked for.
+struct Words {
+    title: String,
+    /// What has the name that is shown below the title.
+    kind: &'static str,
+    lead: &'static str,
+    label: &'static str,
+    button: &'static str,
+    done: String,
+}
+
+impl Words {
+    fn of(form: &LoginForm) -> Self {
+        let name = Escaped(&form.display_name);
+        match (&form.asked, form.rotate) {
+            (Asked::ApiKey, false) => Self {
+                title: format!("Connect {name}"),
+                kind: "Connection",
+                lead: "Paste your API key. It stays in the vault on this computer; programs you run never hold it.",
+                label: "API key",
+                button: "Save key",
+                done: format!("{name} is connected"),
+            },
+            (Asked::ApiKey, true) => Self {
+                title: format!("Replace the key for {name}"),
+                kind: "Connection",
+                lead: "It takes the place of the stored key at once, also for programs that are running.",
+                label: "New API key",
+                button: "Replace key",
+                done: format!("The key for {name} is replaced"),
+            },
+            (Asked::SigningSecret { .. }, false) => Self {
+                title: format!("Verify webhooks of {name}"),
+                kind: "Webhook",
+                lead: "Paste the signing secret. It stays in the vault on this computer; the program that gets the webhooks never holds it.",
+                label: "Signing secret",
+                button: "Save secret",
+                done: format!("Webhooks of {name} are verified"),
+            },
+            (Asked::SigningSecret { .. }, true) => Self {
+                title: format!("Replace the signing secret of {name}"),
+                kind: "Webhook",
+                lead: "It counts at once. How long the one before it stays good was said in your terminal.",
+                label: "New signing secret",
+                button: "Replace secret",
+                done: format!("The signing secret of {name} is replaced"),
+            },
+        }
+    }
+}
+
 /// The key is stored.
 pub(super) fn done(form: &LoginForm) -> String {
-    let name = Escaped(&form.display_name);
-    let title = if form.rotate {
-        format!("The key for {name} is replaced")
-    } else {
-        format!("{name} is connected")
-    };
+    let title = Words::of(form).done;
     let lead = "You can close this tab and go back to your terminal.";
     notice("good", CHECK, &title, lead)
 }
@@ -206,6 +239,15 @@ fn facts(body: &mut String, form: &LoginForm) {
             body.push_str("</details>");
         }
         body.push_str("</dd>");
+    }
+    if let Asked::SigningSecret { forward } = &form.asked {
+        push(
+            body,
+            format_args!(
+                "<dt>Good webhooks go to</dt><dd><code class=\"chip\">{}</code></dd>",
+                Escaped(forward)
+            ),
+        );
     }
     if let Some(variable) = &form.variable {
         push(
@@ -320,7 +362,7 @@ mod tests {
 
     fn example() -> LoginForm {
         LoginForm {
-            provider: "intercom".parse().unwrap(),
+            asked: Asked::ApiKey,
             display_name: "Intercom".into(),
             connection: "default".parse().unwrap(),
             variable: Some("INTERCOM_ACCESS_TOKEN".into()),
@@ -367,6 +409,34 @@ mod tests {
             None,
         );
         assert!(html.contains("Replace the key for Intercom") && html.contains(">team<"));
+    }
+
+    #[test]
+    fn a_webhook_is_asked_for_its_signing_secret_and_says_where_good_ones_go() {
+        let of = |rotate| LoginForm {
+            asked: Asked::SigningSecret {
+                forward: "http://127.0.0.1:3000/<hooks>".into(),
+            },
+            connection: "default".parse().unwrap(),
+            variable: None,
+            hosts: Vec::new(),
+            key_urls: Vec::new(),
+            rotate,
+            ..example()
+        };
+        let html = form(&of(false), "T", None);
+        for piece in [
+            "<h1>Verify webhooks of Intercom</h1>",
+            "Webhook <code class=\"chip\">default</code>",
+            "<label for=\"key\">Signing secret</label>",
+            "Good webhooks go to",
+            "127.0.0.1:3000/&lt;hooks&gt;",
+        ] {
+            assert!(html.contains(piece), "{piece}");
+        }
+        assert!(!html.contains("API key") && !html.contains("placeholder"));
+        assert!(form(&of(true), "T", None).contains("New signing secret"));
+        assert!(done(&of(true)).contains("The signing secret of Intercom is replaced"));
     }
 
     #[test]

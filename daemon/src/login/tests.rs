@@ -10,7 +10,7 @@ use super::*;
 
 fn form() -> LoginForm {
     LoginForm {
-        provider: "intercom".parse().unwrap(),
+        asked: Asked::ApiKey,
         display_name: "Intercom".into(),
         connection: ConnectionName::default_name(),
         variable: Some("INTERCOM_ACCESS_TOKEN".into()),

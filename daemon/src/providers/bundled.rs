@@ -377,7 +377,7 @@ mod tests {
         );
         assert_eq!(
             find("together").hosts(),
-            ["api.together.xyz", "api.together.ai"]
+            ["api.together.xyz/v1/**", "api.together.ai/v1/**"]
         );
         assert_eq!(find("google").hosts(), ["*.googleapis.com"]);
         let slot = |name: &str| find(name).routes.first().unwrap().slot.clone();

@@ -1,6 +1,6 @@
 //! Comparing definitions: with each other (overlaps), and with what was known at login (L12).
 
-use crate::routing::{HostPattern, Methods};
+use crate::routing::{HostPattern, Methods, PathScope};
 
 use super::definition::{Definition, HTTPS_PORT, RouteRule};
 use super::fields;
@@ -75,10 +75,12 @@ fn covers(wide: &HostPattern, narrow: &HostPattern) -> bool {
 pub fn hosts_gained(now: &Definition, stored: &[String]) -> Vec<String> {
     let stored: Vec<_> = stored.iter().filter_map(|text| place(text)).collect();
     let is_covered = |text: &String| {
-        place(text).is_some_and(|(pattern, port)| {
-            stored
-                .iter()
-                .any(|(known, known_port)| port == *known_port && covers(known, &pattern))
+        place(text).is_some_and(|now| {
+            stored.iter().any(|known| {
+                known.port == now.port
+                    && covers(&known.pattern, &now.pattern)
+                    && known.path.covers(&now.path)
+            })
         })
     };
     now.hosts()
@@ -87,13 +89,29 @@ pub fn hosts_gained(now: &Definition, stored: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// `api.x.com`, `*.x.com:8443`, `::1`: a host pattern and its port.
-fn place(text: &str) -> Option<(HostPattern, u16)> {
-    if let Ok(pattern) = fields::host_pattern(text) {
-        return Some((pattern, HTTPS_PORT));
-    }
-    let (host, port) = text.rsplit_once(':')?;
-    Some((fields::host_pattern(host).ok()?, port.parse().ok()?))
+/// Where a credential may go.
+struct Place {
+    pattern: HostPattern,
+    port: u16,
+    path: PathScope,
+}
+
+/// `api.x.com`, `*.x.com:8443`, `::1`, `api.x.com/v1/**`.
+fn place(text: &str) -> Option<Place> {
+    let (host, path) = text.split_at(text.find('/').unwrap_or(text.len()));
+    let path = PathScope::parse(path).ok()?;
+    let (pattern, port) = match fields::host_pattern(host) {
+        Ok(pattern) => (pattern, HTTPS_PORT),
+        Err(_) => {
+            let (host, port) = host.rsplit_once(':')?;
+            (fields::host_pattern(host).ok()?, port.parse().ok()?)
+        }
+    };
+    Some(Place {
+        pattern,
+        port,
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -153,6 +171,25 @@ mod tests {
             hosts_gained(&now, &["*.x.com:8443".to_owned()]),
             Vec::<String>::new()
         );
+    }
+
+    /// Threat L12: a key that was given for one part of a host is not the whole host's.
+    #[test]
+    fn another_path_of_the_same_host_is_gained() {
+        let stored = |places: &[&str]| places.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+        let fin = definition(r#""hosts": ["api.x.com"], "path": "/fin/**""#);
+        assert_eq!(fin.hosts(), ["api.x.com/fin/**"]);
+        let whole = definition(r#""hosts": ["api.x.com"]"#);
+        let gained = |now, known: &[&str]| hosts_gained(now, &stored(known));
+        assert_eq!(gained(&whole, &["api.x.com/fin/**"]), ["api.x.com"]);
+        assert_eq!(gained(&fin, &["api.x.com/fin/start/**"]), fin.hosts());
+        assert_eq!(gained(&fin, &["api.x.com/fin_voice/**"]), fin.hosts());
+        assert_eq!(gained(&fin, &["api.x.com:8443/fin/**"]), fin.hosts());
+        let none: [&str; 0] = [];
+        assert_eq!(gained(&fin, &["api.x.com/fin/**"]), none);
+        assert_eq!(gained(&fin, &["*.x.com"]), none);
+        let deeper = definition(r#""hosts": ["api.x.com"], "port": 8443, "path": "/fin/a""#);
+        assert_eq!(gained(&deeper, &["api.x.com:8443/fin/**"]), none);
     }
 
     #[test]

@@ -45,8 +45,9 @@ pub struct Definition {
 pub(crate) const PLACEHOLDER: &str = "authsome-proxy-managed";
 
 impl Definition {
-    /// The host patterns of all routes in order, each once; with `:port` where it is not 443, since
-    /// another port of the same host is another destination.
+    /// The host patterns of all routes in order, each once; with `:port` where it is not 443 and
+    /// with the path where it is not every path (`api.intercom.io/fin/**`), since another port or
+    /// another path of the same host is another destination.
     pub fn hosts(&self) -> Vec<String> {
         let mut hosts = Vec::new();
         for rule in &self.routes {
@@ -58,6 +59,35 @@ impl Definition {
             }
         }
         hosts
+    }
+
+    /// The same of one region, with those that belong to none; of all if `region` is absent.
+    pub fn hosts_in(&self, region: Option<&str>) -> Vec<String> {
+        let other: Vec<String> = self
+            .routes
+            .iter()
+            .flat_map(|rule| {
+                let hosts = rule.hosts.iter();
+                hosts
+                    .filter(|host| self.is_elsewhere(region, host))
+                    .map(|host| rule.place(host))
+            })
+            .collect();
+        let mut hosts = self.hosts();
+        hosts.retain(|host| !other.contains(host));
+        hosts
+    }
+
+    /// Whether `host` belongs to another region than `region`. A region that the definition does
+    /// not know any more is no host's.
+    pub fn is_elsewhere(&self, region: Option<&str>, host: &HostPattern) -> bool {
+        region.is_some_and(|region| {
+            let mut homes = self
+                .regions
+                .iter()
+                .filter(|(_, hosts)| hosts.contains(host));
+            homes.next().is_some_and(|(name, _)| name != region)
+        })
     }
 
     /// Whether a person can log in to it today.
@@ -170,11 +200,14 @@ pub struct RouteRule {
 impl RouteRule {
     /// One of the rule's hosts as [`Definition::hosts`] writes it.
     pub fn place(&self, pattern: &HostPattern) -> String {
-        if self.port == HTTPS_PORT {
-            pattern.to_string()
-        } else {
-            format!("{pattern}:{}", self.port)
+        let mut place = pattern.to_string();
+        if self.port != HTTPS_PORT {
+            place = format!("{place}:{}", self.port);
         }
+        if !self.path.is_everything() {
+            place = format!("{place}{}", self.path);
+        }
+        place
     }
 }
 

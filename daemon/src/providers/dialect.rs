@@ -403,7 +403,11 @@ mod tests {
         assert_eq!(definition.routes.len(), 2);
         assert_eq!(
             definition.hosts(),
-            ["api.acme.example", "eu.acme.example", "us.acme.example"]
+            [
+                "api.acme.example/v1/**",
+                "eu.acme.example",
+                "us.acme.example"
+            ]
         );
         assert_eq!(header(&definition), ("x-acme-key".into(), String::new()));
         assert!(definition.key_pattern.as_ref().unwrap().matches("acme-1"));
@@ -459,7 +463,7 @@ mod tests {
             [
                 "api.acmegit.example",
                 "*.acmegit.example",
-                "acmegit.example"
+                "acmegit.example/raw/**"
             ]
         );
     }
@@ -552,7 +556,7 @@ mod tests {
         let definition = definition.unwrap();
         assert_eq!(
             definition.hosts(),
-            ["api.x.com:8443", "evil.com", "*.evil.com"]
+            ["api.x.com:8443/v1/**", "evil.com", "*.evil.com"]
         );
         assert!(
             problems[0].message.contains("end in the same letters"),

@@ -313,9 +313,81 @@ mod tests {
         let (definition, problems) = parse_definition(GOOD, "x.json".as_ref(), None);
         assert_eq!(problems, []);
         let definition = definition.unwrap();
-        assert_eq!(definition.hosts(), ["api.x.com"]);
+        assert_eq!(definition.hosts(), ["api.x.com/v1/**"]);
         assert_eq!(definition.availability, Availability::Ready);
         assert!(definition.key_pattern.unwrap().matches("x_abc"));
+    }
+
+    #[test]
+    fn regions_and_exceptions_are_read_and_checked() {
+        let path = r#""path": "/v1","#;
+        let key = r#""key": {"#;
+        let (definition, problems) = parse_definition(
+            &with(
+                path,
+                r#""path": "/v1", "except": ["/v1/admin/**", "/v1/x"],"#,
+            )
+            .replace(key, r#""regions": {"us": ["api.x.com"]}, "key": {"#),
+            "x.json".as_ref(),
+            None,
+        );
+        assert_eq!(problems, []);
+        let definition = definition.unwrap();
+        let except: Vec<_> = definition
+            .routes
+            .first()
+            .unwrap()
+            .except
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(except, ["/v1/admin/**", "/v1/x/**"]);
+        assert_eq!(definition.hosts_in(Some("us")), ["api.x.com/v1/**"]);
+        assert_eq!(definition.hosts_in(Some("eu")), [""; 0]);
+        let (again, problems) = parse_definition(&definition.to_json(), "x.json".as_ref(), None);
+        assert_eq!(
+            (again, problems.as_slice()),
+            (Some(definition), [].as_slice())
+        );
+
+        for (from, to, part) in [
+            (
+                path,
+                r#""path": "/v1", "except": ["/v2/**"],"#,
+                "does not lie inside",
+            ),
+            (
+                path,
+                r#""path": "/v1", "except": ["/v1"],"#,
+                "does not lie inside",
+            ),
+            (
+                path,
+                r#""path": "/v1", "except": ["/v1/../x"],"#,
+                "segments of dots",
+            ),
+            (
+                key,
+                r#""regions": {"us": ["other.com"]}, "key": {"#,
+                "is in no route",
+            ),
+            (
+                key,
+                r#""regions": {"us": []}, "key": {"#,
+                "at least one host",
+            ),
+            (
+                key,
+                r#""regions": {"us": ["api.x.com"], "eu": ["api.x.com"]}, "key": {"#,
+                "in another region already",
+            ),
+        ] {
+            let (_, problems) = parse_definition(&with(from, to), "x.json".as_ref(), None);
+            let said = problems
+                .iter()
+                .any(|problem| problem.to_string().contains(part));
+            assert!(said, "{to}: {problems:?}");
+        }
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl Door {
         }
         let run = match &self.entry {
             Entry::Token => token::check(&self.state.runs.load(), request.headers()),
-            Entry::Run(run) => Some(Arc::clone(run)).filter(|run| !run.ended.is_cancelled()),
+            Entry::Run(run) => Some(Arc::clone(run)).filter(|run| !run.is_over()),
         };
         let Some(run) = run else {
             return Ok(plain(RefuseCode::NoToken).into_response());

@@ -2,7 +2,9 @@
 //!
 //! Invariants (threat D12): metadata services of clouds, never, for they hand out the machine's
 //! identity to whoever asks; our own ports, never, tunnels included, for a request would come
-//! round again. The address that was checked is the one that is dialled.
+//! round again. A host of a bundled definition is a server on the internet: where its name leads
+//! into a private network, somebody has answered for it, and nothing is sent. The address that was
+//! checked is the one that is dialled.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -63,10 +65,25 @@ pub(super) enum AddressError {
     /// It belongs to a metadata service.
     #[error("it is a cloud's metadata service")]
     Metadata,
+    /// It is in a private network, and the host is one of the internet.
+    #[error(
+        "it is in a private network; if that is right, name it under `[upstream.resolve]` in \
+         config.toml"
+    )]
+    Private,
+}
+
+/// Which addresses a host may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Also private ones: hosts that the user has named, and hosts without a credential.
+    Anywhere,
+    /// Those of the internet only.
+    Public,
 }
 
 /// Whether `address` may be dialled.
-pub(super) fn check(address: SocketAddr, own: &OwnPorts) -> Result<(), AddressError> {
+pub(super) fn check(address: SocketAddr, reach: Reach, own: &OwnPorts) -> Result<(), AddressError> {
     let ip = plain(address.ip());
     let metadata = match ip {
         IpAddr::V4(ip) => METADATA_V4.contains(&ip),
@@ -79,14 +96,44 @@ pub(super) fn check(address: SocketAddr, own: &OwnPorts) -> Result<(), AddressEr
     if (ip.is_loopback() || ip.is_unspecified()) && own.contains(address.port()) {
         return Err(AddressError::Loop);
     }
+    if reach == Reach::Public && is_private(ip) {
+        return Err(AddressError::Private);
+    }
     Ok(())
 }
 
-/// The IPv4 address inside a mapped (`::ffff:0:0/96`) or translated (RFC 6052, `64:ff9b::/96`) one.
+/// Whether no server of the internet has this address (RFC 6890 and the IANA registries it began).
+///
+/// `198.18.0.0/15` is not among them: resolvers of VPN clients answer with it for every name.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || a == 0
+                || (a == 100 && (64..128).contains(&b))
+                || (a, b, c) == (192, 0, 0)
+                || a >= 240
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+        }
+    }
+}
+
+/// The IPv4 address inside a mapped (`::ffff:0:0/96`), translated (RFC 6052, `64:ff9b::/96`) or
+/// 6to4 (RFC 3056, `2002::/16`) one.
 fn plain(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
                 let [a, b] = high.to_be_bytes();
                 let [c, d] = low.to_be_bytes();
                 IpAddr::V4(Ipv4Addr::new(a, b, c, d))
@@ -121,9 +168,66 @@ mod tests {
             ("93.184.216.34:4100", Ok(())),
             ("169.254.1.1:80", Ok(())),
         ] {
-            assert_eq!(check(address.parse().unwrap(), &own), expected, "{address}");
+            let check = check(address.parse().unwrap(), Reach::Anywhere, &own);
+            assert_eq!(check, expected, "{address}");
         }
         own.remove(4100);
-        assert_eq!(check("127.0.0.1:4100".parse().unwrap(), &own), Ok(()));
+        let address = "127.0.0.1:4100".parse().unwrap();
+        assert_eq!(check(address, Reach::Anywhere, &own), Ok(()));
+    }
+
+    /// Threat D12.
+    #[test]
+    fn a_host_of_the_internet_leads_to_no_private_address() {
+        let own = OwnPorts::default();
+        for private in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.255",
+            "169.254.1.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.168.1.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[::]",
+            "[::1]",
+            "[fc00::1]",
+            "[fd12:3456::1]",
+            "[fe80::1]",
+            "[ff02::1]",
+            "[::ffff:10.0.0.1]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::c0a8:101]",
+            "[2002:c0a8:101::1]",
+        ] {
+            let address: SocketAddr = format!("{private}:443").parse().unwrap();
+            let public = check(address, Reach::Public, &own);
+            assert_eq!(public, Err(AddressError::Private), "{private}");
+            assert_eq!(check(address, Reach::Anywhere, &own), Ok(()), "{private}");
+        }
+        for public in [
+            "1.1.1.1",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "192.169.0.1",
+            "198.18.0.1",
+            "223.255.255.255",
+            "[2606:4700::1111]",
+            "[::ffff:1.1.1.1]",
+            "[64:ff9b::101:101]",
+        ] {
+            let address: SocketAddr = format!("{public}:443").parse().unwrap();
+            assert_eq!(check(address, Reach::Public, &own), Ok(()), "{public}");
+        }
     }
 }

@@ -18,14 +18,15 @@ use hyper::upgrade::OnUpgrade;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
+use super::address::Reach;
 use super::body::AnswerBody;
 use super::dial::{self, Purpose};
 use super::link::Link;
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::SendError;
-use super::{CaError, ProxyState, RunView, Unmatched, forward};
-use crate::routing::{Authority, RefuseCode};
+use super::{CaError, ProxyState, RunView, forward};
+use crate::routing::{Authority, Entry, RefuseCode, Way, enter};
 
 /// What a connection turns into once its `CONNECT` is answered.
 pub(super) enum Turned {
@@ -85,7 +86,8 @@ async fn connect(
     let name = dialled.to_string();
     let refuse = |code| refuse(state, &run, &request, &name, code);
     let child = child.ok_or_else(|| refuse(RefuseCode::Malformed))?;
-    if run.table.load().covers(&dialled) {
+    let entry = enter(&run.table.load(), run.unmatched, &dialled, Way::Connect);
+    if entry == Entry::Intercept {
         let now = (run.clock)();
         let config = run.ca.server_config(&dialled.host, now).map_err(|error| {
             tracing::warn!(run = %run.id, host = %dialled.host, error = %error, "no certificate");
@@ -104,12 +106,18 @@ async fn connect(
             config,
         });
     } else {
-        if run.unmatched == Unmatched::Deny {
-            return Err(refuse(RefuseCode::NotAllowed));
+        if let Entry::Refuse(code) = entry {
+            return Err(refuse(code));
         }
         let settings = run.plain.settings();
         let host = dialled.host.as_str();
-        let dialling = dial::dial(settings, host, dialled.port, Purpose::Stream);
+        let dialling = dial::dial(
+            settings,
+            host,
+            dialled.port,
+            Purpose::Stream,
+            Reach::Anywhere,
+        );
         let upstream = dialling.await.map_err(|error| {
             let error = SendError::dialling(&error);
             refuse(error.code).because(&error.reason)
@@ -133,23 +141,14 @@ async fn absolute(
         .authority()
         .map(http::uri::Authority::as_str)
         .unwrap_or_default();
-    let (scheme, own_port) = match request.uri().scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => (Scheme::HTTPS, 443),
-        Some(scheme) if *scheme == Scheme::HTTP => (Scheme::HTTP, 80),
+    let (scheme, way, own_port) = match request.uri().scheme() {
+        Some(scheme) if *scheme == Scheme::HTTPS => (Scheme::HTTPS, Way::Secure, 443),
+        Some(scheme) if *scheme == Scheme::HTTP => (Scheme::HTTP, Way::Cleartext, 80),
         _ => return Err(refuse(state, &run, &request, target, RefuseCode::Malformed)),
     };
     let dialled = Authority::parse(target, Some(own_port))
         .map_err(|_| refuse(state, &run, &request, target, RefuseCode::Malformed))?;
-    let table = run.table.load_full();
-    let code = if scheme == Scheme::HTTP && table.covers_host(&dialled.host) {
-        Some(RefuseCode::CleartextRefused)
-    } else if run.unmatched == Unmatched::Deny && !table.covers(&dialled) {
-        Some(RefuseCode::NotAllowed)
-    } else {
-        None
-    };
-    drop(table);
-    if let Some(code) = code {
+    if let Entry::Refuse(code) = enter(&run.table.load(), run.unmatched, &dialled, way) {
         return Err(refuse(state, &run, &request, dialled.host.as_str(), code));
     }
     let ended = run.ended.clone();

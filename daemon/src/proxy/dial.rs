@@ -2,7 +2,8 @@
 //!
 //! 1. `[upstream.resolve]` names the address, or the host is one, or the system's resolver is
 //!    asked, once.
-//! 2. Every address is checked ([`super::address`]), and exactly the checked ones are dialled:
+//! 2. Every address is checked ([`super::address`]); one that is refused refuses them all, because
+//!    a resolver that mixes private and public answers is not to be trusted. Then exactly the checked ones are dialled:
 //!    the second is tried 250 ms after the first (RFC 8305, in short).
 //! 3. With an upstream proxy its address is dialled instead and the way asked for by `CONNECT`.
 
@@ -15,7 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::address::{self, AddressError};
+use super::address::{self, AddressError, Reach};
 use super::upstream::{UpstreamProxy, UpstreamSettings};
 
 /// Time for resolving and connecting. Shorter breaks bad networks; longer than most clients' own
@@ -91,18 +92,20 @@ pub(super) async fn dial(
     host: &str,
     port: u16,
     purpose: Purpose,
+    reach: Reach,
 ) -> Result<TcpStream, DialError> {
     let way = async {
         let Some(proxy) = &settings.proxy else {
-            return reach(settings, host, port).await;
+            return connect(settings, host, port, reach).await;
         };
         // a name is the upstream proxy's to resolve, an address is known here
         if let Some(ip) = literal(host) {
             let address = SocketAddr::new(ip, port);
-            address::check(address, &settings.own)
+            address::check(address, reach, &settings.own)
                 .map_err(|source| DialError::Address { address, source })?;
         }
-        let mut stream = reach(settings, &proxy.host, proxy.port).await?;
+        // the user has named it
+        let mut stream = connect(settings, &proxy.host, proxy.port, Reach::Anywhere).await?;
         if purpose == Purpose::Stream {
             open_tunnel(&mut stream, settings, proxy, host, port).await?;
         }
@@ -116,10 +119,19 @@ pub(super) async fn dial(
         })?
 }
 
-async fn reach(settings: &UpstreamSettings, host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let addresses = resolve(settings, host, port).await?;
+async fn connect(
+    settings: &UpstreamSettings,
+    host: &str,
+    port: u16,
+    reach: Reach,
+) -> Result<TcpStream, DialError> {
+    let (addresses, reach) = match settings.resolved(host, port) {
+        // the user has named it
+        Some(address) => (vec![address], Reach::Anywhere),
+        None => (resolve(host, port).await?, reach),
+    };
     for &address in &addresses {
-        address::check(address, &settings.own)
+        address::check(address, reach, &settings.own)
             .map_err(|source| DialError::Address { address, source })?;
     }
     let stream = connect_any(addresses)
@@ -136,14 +148,7 @@ async fn reach(settings: &UpstreamSettings, host: &str, port: u16) -> Result<Tcp
     Ok(stream)
 }
 
-async fn resolve(
-    settings: &UpstreamSettings,
-    host: &str,
-    port: u16,
-) -> Result<Vec<SocketAddr>, DialError> {
-    if let Some(address) = settings.resolved(host, port) {
-        return Ok(vec![address]);
-    }
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     if let Some(ip) = literal(host) {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }

@@ -6,13 +6,14 @@
 //! - F1 The names, path and method that are judged are the ones that are sent (threats D1, D5).
 //! - F2 The record is with the audit log before a credential leaves (design 3.6).
 //! - F3 Redirects go back to the child; the next hop is judged afresh (threat D11).
+//! - F4 A request that waited for its turn is judged again before it is sent.
 //!
 //! On failure: the child gets JSON with a stable code; the credential has not left.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{HOST, UPGRADE};
+use http::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -24,7 +25,8 @@ use super::link::{Busy, Link};
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
-use super::{Credential, RouteCredential, Unmatched, inject, websocket};
+use super::{Credential, Limits, Unmatched, inject, websocket};
+use crate::policy::{Full, wait_for_turns};
 use crate::routing::{Decision, Presented, RefuseCode, RequestView, decide, overrides_method};
 
 /// Names a request may give: one `Host`, one authority. One more tells that there are too many.
@@ -32,7 +34,7 @@ const NAMES_MAX: usize = 3;
 
 /// What was decided about a request, free of the route table.
 enum Verdict {
-    Inject(Arc<Credential>),
+    Inject(Arc<Credential>, Limits),
     Pass,
     Refuse(RefuseCode, Option<(Box<str>, Box<str>)>),
 }
@@ -43,8 +45,25 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
     let websocket = websocket::Opening::of(&mut parts);
-    let (code, route) = match judge(link, &parts) {
-        Verdict::Inject(credential) => {
+    let mut verdict = judge(link, &parts);
+    if let Verdict::Inject(credential, limits) = &verdict
+        && !limits.is_empty()
+    {
+        match wait_for_turns(limits).await {
+            Ok(turns) => {
+                if turns.waited() {
+                    // rules, credential and the run itself may be others by now
+                    verdict = judge(link, &parts);
+                }
+                if matches!(verdict, Verdict::Inject(..)) {
+                    turns.used();
+                }
+            }
+            Err(full) => return limited(link, &parts, credential, full),
+        }
+    }
+    let (code, route) = match verdict {
+        Verdict::Inject(credential, _) => {
             match send(busy, started, parts, body, Some(credential), websocket).await {
                 Ok(response) => return response,
                 Err(refusal) => return refusal.into_response(),
@@ -75,6 +94,34 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
     Refusal::new(code, about).into_response()
 }
 
+/// The answer for a request whose turn is further away than it may wait.
+fn limited(
+    link: &Link,
+    parts: &Parts,
+    credential: &Credential,
+    full: Full,
+) -> Response<AnswerBody> {
+    let code = RefuseCode::RateLimited;
+    let subject = Subject {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+    };
+    refused(link, &subject, code);
+    let about = About {
+        host: &link.host_text,
+        method: subject.method,
+        path: subject.path,
+        route: Some((credential.provider.as_str(), credential.connection.as_str())),
+    };
+    let mut response = Refusal::new(code, about).into_response();
+    // rounded up: whoever comes back then finds a turn
+    let seconds = full.retry_after.as_millis().div_ceil(1000).max(1);
+    if let Ok(seconds) = HeaderValue::from_str(&seconds.to_string()) {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
 fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
     tracing::info!(run = %link.run.id, host = %link.host_text, reason = code.code(), "refused");
     trail::refuse(
@@ -87,6 +134,9 @@ fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
 }
 
 fn judge(link: &Link, parts: &Parts) -> Verdict {
+    if link.run.is_over() {
+        return Verdict::Refuse(RefuseCode::RunEnded, None);
+    }
     let mut names: [&[u8]; NAMES_MAX] = [&[]; NAMES_MAX];
     let mut count = 0;
     let mut hosts = 0;
@@ -132,19 +182,16 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
         Decision::Pass => Verdict::Pass,
         Decision::Refuse(code) => Verdict::Refuse(code, None),
         Decision::Inject(route) => {
-            let code = match &route.credential {
-                RouteCredential::Ready(credential) => {
-                    return Verdict::Inject(Arc::clone(credential));
-                }
-                RouteCredential::HostUnconfirmed => RefuseCode::HostUnconfirmed,
-                RouteCredential::LoginNeeded => RefuseCode::LoginNeeded,
-                RouteCredential::VaultLocked => RefuseCode::VaultLocked,
+            let names = || {
+                let (provider, connection) = (&route.provider, &route.connection);
+                (provider.as_str().into(), connection.as_str().into())
             };
-            let names = (
-                route.provider.as_str().into(),
-                route.connection.as_str().into(),
-            );
-            Verdict::Refuse(code, Some(names))
+            match route.credential.ready() {
+                Ok((credential, limits)) => {
+                    Verdict::Inject(Arc::clone(credential), Arc::clone(limits))
+                }
+                Err(code) => Verdict::Refuse(code, Some(names())),
+            }
         }
     }
 }

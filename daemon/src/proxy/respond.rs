@@ -33,6 +33,26 @@ pub(super) struct About<'a> {
     pub(super) route: Option<(&'a str, &'a str)>,
 }
 
+/// The sentence and the fix of a refusal, for who asks what would become of a request.
+pub fn refusal_words(
+    code: RefuseCode,
+    host: &str,
+    method: &str,
+    path: &str,
+    route: Option<(&str, &str)>,
+) -> (String, String) {
+    let refusal = Refusal::new(
+        code,
+        About {
+            host,
+            method,
+            path,
+            route,
+        },
+    );
+    (refusal.message, refusal.fix)
+}
+
 impl Refusal {
     /// The words for `code` about a request.
     pub(super) fn new(code: RefuseCode, about: About<'_>) -> Self {
@@ -57,7 +77,7 @@ impl Refusal {
         };
         let (message, fix) = match code {
             RefuseCode::AddressRefused => (
-                format!("`{host}` leads to a cloud's metadata service, which is never dialled"),
+                format!("`{host}` leads to an address that nothing is sent to"),
                 "authsome doctor".to_owned(),
             ),
             RefuseCode::Ambiguous => (
@@ -79,7 +99,7 @@ impl Refusal {
                 format!("use https://{host}{path}"),
             ),
             RefuseCode::DeniedByRule => (
-                format!("a rule does not allow `{method} {path}` on `{host}` for `{provider}`"),
+                format!("a rule does not allow `{method} {path}` on `{host}`"),
                 explain(),
             ),
             RefuseCode::HostUnconfirmed => (

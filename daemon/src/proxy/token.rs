@@ -40,5 +40,5 @@ pub(super) fn check(
     let id: RunId = std::str::from_utf8(user).ok()?.parse().ok()?;
     let run = runs.get(&id)?;
     let equal: bool = run.token.as_ref().ct_eq(token).into();
-    (equal && !run.ended.is_cancelled()).then(|| Arc::clone(run))
+    (equal && !run.is_over()).then(|| Arc::clone(run))
 }

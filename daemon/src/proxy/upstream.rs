@@ -37,7 +37,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
-use super::address::{AddressError, OwnPorts};
+use super::address::{AddressError, OwnPorts, Reach};
 use super::body::RequestBody;
 use super::dial::{self, DialError, Purpose};
 use super::roots::TrustedRoots;
@@ -208,8 +208,8 @@ pub(super) enum Manner {
 }
 
 impl Upstream {
-    /// An empty pool.
-    pub fn new(settings: Arc<UpstreamSettings>) -> Self {
+    /// An empty pool for hosts that may lead as far as `reach` says.
+    pub fn new(settings: Arc<UpstreamSettings>, reach: Reach) -> Self {
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
@@ -222,6 +222,7 @@ impl Upstream {
             let h2 = Arc::new(AtomicBool::new(false));
             let connector = Connector {
                 settings: Arc::clone(&settings),
+                reach,
                 manner,
                 h2: Arc::clone(&h2),
             };
@@ -331,7 +332,7 @@ impl SendError {
                 ..
             } => RefuseCode::LoopRefused,
             DialError::Address {
-                source: AddressError::Metadata,
+                source: AddressError::Metadata | AddressError::Private,
                 ..
             } => RefuseCode::AddressRefused,
             DialError::Connect { .. }
@@ -377,6 +378,7 @@ enum ConnectError {
 #[derive(Clone)]
 struct Connector {
     settings: Arc<UpstreamSettings>,
+    reach: Reach,
     manner: Manner,
     h2: Arc<AtomicBool>,
 }
@@ -401,7 +403,7 @@ impl Connector {
         let host = uri.host().ok_or(ConnectError::Name)?;
         if uri.scheme() == Some(&http::uri::Scheme::HTTP) {
             let port = uri.port_u16().unwrap_or(80);
-            let stream = dial::dial(&self.settings, host, port, Purpose::Cleartext)
+            let stream = dial::dial(&self.settings, host, port, Purpose::Cleartext, self.reach)
                 .await
                 .map_err(ConnectError::Dial)?;
             return Ok(Wire::Plain {
@@ -438,7 +440,7 @@ impl Connector {
         name: ServerName<'static>,
         config: &Arc<ClientConfig>,
     ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let stream = dial::dial(&self.settings, host, port, Purpose::Stream)
+        let stream = dial::dial(&self.settings, host, port, Purpose::Stream, self.reach)
             .await
             .map_err(ConnectError::Dial)?;
         let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);

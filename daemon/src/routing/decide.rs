@@ -15,6 +15,7 @@
 //! 6. The longest path scope wins, then the narrower host. If the winner does not allow the
 //!    method, the request is refused: the next best route was written for other paths. Two
 //!    winners with different credentials or slots refuse each other (D13).
+//! 7. Every rule set of the winner agrees. They only forbid; no other route takes its place.
 //!
 //! [`explain`] is the same code with somebody listening.
 //!
@@ -28,6 +29,7 @@ use super::host::{Authority, Host};
 use super::path::RawPath;
 use super::placeholder::Presented;
 use super::refuse::RefuseCode;
+use super::rules::{RuleSet, Ruling};
 use super::table::{Coverage, HostRank, Route, RouteTable};
 
 /// What the decision is made from.
@@ -108,24 +110,34 @@ pub struct Explanation<'t, C> {
     pub decision: Decision<'t, C>,
     /// The routes that were weighed; none if the request was refused before.
     pub findings: Vec<Finding<'t, C>>,
+    /// What the rule sets of the winner said, those that spoke; none if there is no winner.
+    pub rulings: Vec<(&'t RuleSet, Ruling)>,
 }
 
 /// Judges a request.
 pub fn decide<'t, C>(table: &'t RouteTable<C>, request: &RequestView<'_>) -> Decision<'t, C> {
-    match judge(table, request, |_, _| {}) {
+    match judge(table, request, |_, _| {}, |_, _| {}) {
         Ok(decision) => decision,
         Err(code) => Decision::Refuse(code),
     }
 }
 
-/// Judges a request and reports what became of every route of its host.
+/// Judges a request and reports what became of every route of its host, and which rules spoke.
 pub fn explain<'t, C>(table: &'t RouteTable<C>, request: &RequestView<'_>) -> Explanation<'t, C> {
     let mut findings = Vec::new();
-    let decision = judge(table, request, |route, verdict| {
-        findings.push(Finding { route, verdict });
-    })
+    let mut rulings = Vec::new();
+    let decision = judge(
+        table,
+        request,
+        |route, verdict| findings.push(Finding { route, verdict }),
+        |set, ruling| rulings.push((set, ruling)),
+    )
     .unwrap_or_else(Decision::Refuse);
-    Explanation { decision, findings }
+    Explanation {
+        decision,
+        findings,
+        rulings,
+    }
 }
 
 /// Whether a header asks the server to treat the request as one with another method, or another
@@ -155,6 +167,7 @@ fn judge<'t, C>(
     table: &'t RouteTable<C>,
     request: &RequestView<'_>,
     mut note: impl FnMut(&'t Route<C>, Verdict),
+    ruled: impl FnMut(&'t RuleSet, Ruling),
 ) -> Result<Decision<'t, C>, RefuseCode> {
     check_names(request)?;
     check_method(request.method)?;
@@ -233,12 +246,34 @@ fn judge<'t, C>(
     } else if tied {
         Err(RefuseCode::Ambiguous)
     } else if let Some(route) = chosen {
+        check_rules(route, request, &path, ruled)?;
         Ok(Decision::Inject(route))
     } else if method_fails {
         Err(RefuseCode::MethodNotAllowed)
     } else {
         Err(RefuseCode::PathNotAllowed)
     }
+}
+
+/// Asks every rule set of the route that won; one that refuses is enough.
+fn check_rules<'t, C>(
+    route: &'t Route<C>,
+    request: &RequestView<'_>,
+    path: &RawPath<'_>,
+    mut ruled: impl FnMut(&'t RuleSet, Ruling),
+) -> Result<(), RefuseCode> {
+    let mut refused = false;
+    for set in &*route.rules {
+        let ruling = set.rule(request.dialled, request.method, path);
+        refused |= ruling.refuses();
+        if ruling != Ruling::Silent {
+            ruled(set, ruling);
+        }
+    }
+    if refused {
+        return Err(RefuseCode::DeniedByRule);
+    }
+    Ok(())
 }
 
 /// How well a route fits; greater is narrower. The path speaks before the host.

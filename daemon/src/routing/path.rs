@@ -172,6 +172,11 @@ impl PathScope {
         self.prefix.is_empty()
     }
 
+    /// Whether every path in `inner` lies in this scope.
+    pub fn covers(&self, inner: &Self) -> bool {
+        self == inner || self.contains(inner)
+    }
+
     /// Whether every path in `inner` lies in this scope, and there are paths that do not lie in
     /// `inner`.
     pub fn contains(&self, inner: &Self) -> bool {

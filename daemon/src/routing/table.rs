@@ -108,12 +108,13 @@ impl<C> Route<C> {
         }
     }
 
-    /// Whether both would put the same credential into the same place, so that it does not matter
-    /// which is taken.
+    /// Whether both would put the same credential into the same place under the same rules, so that
+    /// it does not matter which is taken.
     pub(super) fn is_interchangeable(&self, other: &Self) -> bool {
         self.provider == other.provider
             && self.connection == other.connection
             && self.slot == other.slot
+            && self.rules == other.rules
     }
 }
 

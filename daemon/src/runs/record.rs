@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use authsome_proto::{ProviderName, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::life::Life;
 use super::spec::RunSpec;
 use crate::files;
 use crate::sys::pidfd::Identity;
@@ -34,6 +35,9 @@ pub struct RunRecord {
     pub program: String,
     /// When it began, RFC 3339.
     pub started_at: String,
+    /// When it ends by itself; with its process where an older daemon wrote none.
+    #[serde(default)]
+    pub life: Life,
     /// What it may use.
     pub spec: RunSpec,
     /// Host patterns that its CA may sign for: later definitions need a new run.
@@ -89,4 +93,41 @@ pub fn load_all(runs: &Path) -> io::Result<(Vec<RunRecord>, Vec<PathBuf>)> {
     }
     records.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok((records, useless))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a daemon wrote it that knew nothing of lives.
+    const OLD: &str = r#"{"v":1,"id":"run1","outer":null,
+        "process":{"pid":7,"start":4711,"boot":"b"},"program":"curl",
+        "started_at":"2026-11-21T18:33:17Z",
+        "spec":{"replaced":{},"only":null,"unmatched":"tunnel"},
+        "names":["api.intercom.io"],"had":[],"proxy_port":12000,"direct_port":12001}"#;
+
+    #[test]
+    fn a_record_without_a_life_lives_as_long_as_its_process() {
+        let record: RunRecord = serde_json::from_str(OLD).unwrap();
+        assert_eq!(record.life, Life::default());
+        assert!(!record.life.keeps && record.life.deadline().is_none());
+    }
+
+    #[test]
+    fn a_life_survives_a_restart() {
+        let runs = tempfile::tempdir().unwrap();
+        let life = Life {
+            expires_at: Some(1_763_750_000),
+            keeps: true,
+        };
+        let record = RunRecord {
+            life,
+            ..serde_json::from_str(OLD).unwrap()
+        };
+        fs::create_dir(record.dir(runs.path())).unwrap();
+        record.save(runs.path()).unwrap();
+        let (records, useless) = load_all(runs.path()).unwrap();
+        assert_eq!(records, [record]);
+        assert!(useless.is_empty());
+    }
 }

@@ -2,13 +2,16 @@
 //!
 //! A run is granted each provider's default connection, also one that comes later. `--connection`
 //! replaces a provider's default, `--only` limits the providers. A run inside a run can only
-//! narrow: it never gets a provider, a connection or a policy that the outer one lacks.
+//! narrow: it never gets a provider, a connection or a policy that the outer one lacks. Project
+//! files narrow every run they apply to, and those of an outer run apply inside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authsome_proto::request::Unmatched;
+use authsome_proto::request::{ProjectFile, Unmatched};
 use authsome_proto::{ConnectionName, ProviderName};
 use serde::{Deserialize, Serialize};
+
+use crate::policy::Project;
 
 /// What a run may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,10 @@ pub struct RunSpec {
     pub only: Option<BTreeSet<ProviderName>>,
     /// What happens to hosts without a route.
     pub unmatched: Unmatched,
+    /// Project files as they were when this run, or the one around it that brought them, started;
+    /// outermost first. Absent in records of daemons that knew none.
+    #[serde(default)]
+    pub projects: Vec<ProjectFile>,
 }
 
 /// What a run inside a run asks for.
@@ -104,7 +111,27 @@ impl RunSpec {
             replaced,
             only: inner.only.or_else(|| self.only.clone()),
             unmatched,
+            projects: self.projects.clone(),
         })
+    }
+
+    /// This run with `project` on top: it takes away, and its rules are added to those that are
+    /// there. The same file with the same text counts once.
+    #[must_use]
+    pub fn confine(mut self, project: &Project) -> Self {
+        if let Some(only) = &project.only {
+            self.only = Some(match &self.only {
+                Some(granted) => granted.intersection(only).cloned().collect(),
+                None => only.clone(),
+            });
+        }
+        if project.denies_unmatched {
+            self.unmatched = Unmatched::Deny;
+        }
+        if !self.projects.contains(&project.file) {
+            self.projects.push(project.file.clone());
+        }
+        self
     }
 }
 
@@ -125,6 +152,7 @@ mod tests {
             replaced: replaced.iter().map(|(a, b)| (p(a), c(b))).collect(),
             only: only.map(|names| names.iter().map(|name| p(name)).collect()),
             unmatched,
+            projects: Vec::new(),
         }
     }
 
@@ -186,5 +214,60 @@ mod tests {
             open.narrow(deny, default_of).unwrap().unmatched,
             Unmatched::Deny
         );
+    }
+
+    fn project(text: &str) -> Project {
+        Project::parse(ProjectFile {
+            path: "/p/authsome.toml".into(),
+            text: text.into(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_project_takes_away_and_never_gives() {
+        let open = spec(&[], None, Unmatched::Tunnel);
+        let strict = spec(&[], Some(&["a", "b"]), Unmatched::Deny);
+        let names = |spec: &RunSpec| spec.only.clone().map(|only| only.into_iter().collect());
+        let some = |names: &[&str]| Some(names.iter().map(|name| p(name)).collect::<Vec<_>>());
+
+        let run = open
+            .clone()
+            .confine(&project("[run]\nonly = [\"b\", \"c\"]"));
+        assert_eq!(names(&run), some(&["b", "c"]));
+        assert_eq!(run.unmatched, Unmatched::Tunnel);
+        let run = strict
+            .clone()
+            .confine(&project("[run]\nonly = [\"b\", \"c\"]"));
+        assert_eq!(names(&run), some(&["b"]), "what both name");
+        assert_eq!(run.unmatched, Unmatched::Deny, "silence opens nothing");
+        let run = strict.clone().confine(&project("[run]\nonly = [\"z\"]"));
+        assert_eq!(names(&run), some(&[]), "nothing, not everything");
+        let run = strict.clone().confine(&project(""));
+        assert_eq!(names(&run), some(&["a", "b"]));
+        let run = open.confine(&project("[run]\nunmatched = \"deny\""));
+        assert_eq!(run.unmatched, Unmatched::Deny);
+    }
+
+    #[test]
+    fn projects_of_the_outer_run_hold_inside_and_each_file_counts_once() {
+        let (one, other) = (project(""), project("[run]\nonly = [\"a\"]"));
+        let outer = spec(&[], None, Unmatched::Tunnel).confine(&one);
+        let inside = |project: &Project| {
+            let inner = outer.narrow(asked(&[], None, None), |_| None).unwrap();
+            inner.confine(project).projects
+        };
+        assert_eq!(inside(&one), std::slice::from_ref(&one.file));
+        assert_eq!(inside(&other), [one.file.clone(), other.file.clone()]);
+    }
+
+    #[test]
+    fn a_record_of_before_there_were_projects_is_read() {
+        let old = r#"{"replaced":{},"only":["a"],"unmatched":"tunnel"}"#;
+        let run: RunSpec = serde_json::from_str(old).unwrap();
+        assert_eq!(run, spec(&[], Some(&["a"]), Unmatched::Tunnel));
+        let with = run.confine(&project("[run]\nonly = [\"a\"]"));
+        let text = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<RunSpec>(&text).unwrap(), with);
     }
 }

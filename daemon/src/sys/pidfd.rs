@@ -137,11 +137,17 @@ pub fn lineage(pid: u32) -> Vec<u32> {
 /// The value of `name` in the environment that the process `pid` was started with. `None` also
 /// where that cannot be read (a process of another user, or one that is gone).
 pub fn variable(pid: u32, name: &str) -> Option<String> {
-    let environment = read_proc(pid, "environ").ok()?;
-    environment.split(|byte| *byte == 0).find_map(|entry| {
+    environment(pid, name).ok()?
+}
+
+/// As [`variable`], with the reason where the environment cannot be read. It is empty for a moment
+/// while the process executes another program.
+pub fn environment(pid: u32, name: &str) -> io::Result<Option<String>> {
+    let environment = read_proc(pid, "environ")?;
+    Ok(environment.split(|byte| *byte == 0).find_map(|entry| {
         let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         String::from_utf8(value.to_vec()).ok()
-    })
+    }))
 }
 
 /// The name of the program that the process `pid` runs (at most 15 bytes, proc(5)).

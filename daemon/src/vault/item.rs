@@ -7,7 +7,7 @@
 use std::fmt;
 
 use authsome_proto::secret::SECRET_MAX;
-use authsome_proto::{ConnectionName, ProviderName, Secret};
+use authsome_proto::{ConnectionName, ProviderName, Secret, WebhookName};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -31,6 +31,11 @@ pub enum ItemKey {
     },
     /// The install secret.
     Install,
+    /// The live secrets of a webhook's endpoint.
+    Webhook {
+        /// Its name.
+        webhook: WebhookName,
+    },
 }
 
 impl fmt::Display for ItemKey {
@@ -41,6 +46,8 @@ impl fmt::Display for ItemKey {
                 connection,
             } => write!(f, "{provider}/{connection}"),
             Self::Install => f.write_str("install"),
+            // names have no colon, so no connection of a provider `webhook` is meant by this
+            Self::Webhook { webhook } => write!(f, "webhook:{webhook}"),
         }
     }
 }
@@ -164,6 +171,15 @@ mod tests {
             std::str::from_utf8(&text).unwrap(),
             r#"{"v":1,"name":"intercom/default","secret":"tok_1","hosts":["api.intercom.io"],"stored_at":"2026-01-01T00:00:00Z"}"#
         );
+    }
+
+    #[test]
+    fn no_two_kinds_of_items_share_a_name() {
+        let webhook = ItemKey::Webhook {
+            webhook: "install".parse().unwrap(),
+        };
+        assert_eq!(webhook.to_string(), "webhook:install");
+        assert!("webhook:install".parse::<ProviderName>().is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The keyring of Linux: items in the Secret Service.
 //!
 //! An item has the attributes `service` = `authsome` and `username` = `HOME-ID/provider/connection`,
-//! by which it is found, and `home`, `provider`, `connection` for people and their tools; its label
+//! by which it is found, and `home`, `provider`, `connection` (or `webhook`) for people and their tools; its label
 //! is `authsome: intercom (default)`.
 //!
 //! Each call: ask whether the keyring is there and open ([`super::secret_service`]); then let the
@@ -188,19 +188,23 @@ fn label(key: &ItemKey) -> String {
             format!("authsome: {provider} ({connection})")
         }
         ItemKey::Install => "authsome: install secret".to_owned(),
+        ItemKey::Webhook { webhook } => format!("authsome: webhook {webhook}"),
     }
 }
 
 /// The attributes beside those by which the library finds the item.
 fn attributes(home_id: &str, key: &ItemKey) -> Vec<(&'static str, String)> {
     let mut attributes = vec![("home", home_id.to_owned())];
-    if let ItemKey::Connection {
-        provider,
-        connection,
-    } = key
-    {
-        attributes.push(("provider", provider.to_string()));
-        attributes.push(("connection", connection.to_string()));
+    match key {
+        ItemKey::Connection {
+            provider,
+            connection,
+        } => {
+            attributes.push(("provider", provider.to_string()));
+            attributes.push(("connection", connection.to_string()));
+        }
+        ItemKey::Install => {}
+        ItemKey::Webhook { webhook } => attributes.push(("webhook", webhook.to_string())),
     }
     attributes
 }

@@ -9,10 +9,12 @@ use arc_swap::ArcSwap;
 use authsome_proto::{RunId, Secret};
 use authsomed::audit::{Audit, AuditKey};
 use authsomed::proxy::{
-    Credential, OwnPorts, ProxyState, RouteCredential, RunCa, RunView, TrustedRoots, Unmatched,
-    Upstream, UpstreamProxy, UpstreamSettings, serve,
+    Credential, OwnPorts, ProxyState, Reach, RouteCredential, RunCa, RunView, TrustedRoots,
+    Unmatched, Upstream, UpstreamProxy, UpstreamSettings, serve,
 };
-use authsomed::routing::{Choice, HostPattern, Methods, PathScope, Route, RouteTable, Slot};
+use authsomed::routing::{
+    Authority, Choice, HostPattern, Methods, PathScope, Route, RouteTable, Slot,
+};
 use authsomed::sys::locked::LockedBytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -222,7 +224,11 @@ pub(crate) struct Setup {
     pub(crate) unmatched: Unmatched,
     pub(crate) upstream_proxy: Option<String>,
     pub(crate) own: OwnPorts,
+    /// When the run is over by the clock.
+    pub(crate) deadline: Option<SystemTime>,
     pub(crate) ready: bool,
+    /// The host with a route, and how far it may lead.
+    pub(crate) host: (Authority, Reach),
 }
 
 impl Setup {
@@ -234,7 +240,9 @@ impl Setup {
             unmatched: Unmatched::Tunnel,
             upstream_proxy: None,
             own: OwnPorts::default(),
+            deadline: None,
             ready: true,
+            host: (Authority::parse(GOOD, Some(443)).unwrap(), Reach::Public),
         }
     }
 
@@ -276,22 +284,26 @@ impl Proxy {
             prefix: "Bearer".into(),
         };
         let credential = if setup.ready {
-            RouteCredential::Ready(Arc::new(Credential {
-                filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
-                upstream: Upstream::new(Arc::clone(&settings)),
-                provider: "good".parse().unwrap(),
-                connection: "default".parse().unwrap(),
-                used: 0.into(),
-            }))
+            RouteCredential::Ready(
+                Arc::new(Credential {
+                    filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
+                    upstream: Upstream::new(Arc::clone(&settings), setup.host.1),
+                    provider: "good".parse().unwrap(),
+                    connection: "default".parse().unwrap(),
+                    used: 0.into(),
+                }),
+                Arc::default(),
+            )
         } else {
             RouteCredential::LoginNeeded
         };
-        let names = vec![HostPattern::parse(GOOD).unwrap()];
+        let host = setup.host.0;
+        let names = vec![HostPattern::Exact(host.host)];
         let route = Route {
             provider: "good".parse().unwrap(),
             connection: "default".parse().unwrap(),
             hosts: names.clone(),
-            port: 443,
+            port: host.port,
             path: PathScope::parse("/").unwrap(),
             except: Vec::new(),
             methods: Methods::Any,
@@ -313,7 +325,8 @@ impl Proxy {
             pid: 1,
             program: "test".into(),
             ended: CancellationToken::new(),
-            plain: Upstream::new(settings),
+            deadline: setup.deadline,
+            plain: Upstream::new(settings, Reach::Anywhere),
             clock: SystemTime::now,
             injected: 0.into(),
             refused: 0.into(),

@@ -7,6 +7,8 @@ mod harness;
 #[cfg(test)]
 mod http2_and_websocket;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod streaming;

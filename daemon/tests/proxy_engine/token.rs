@@ -1,7 +1,7 @@
 //! Who may come in, and what is taken on the outer hop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use authsomed::proxy::{Unmatched, serve_direct};
 use base64::Engine as _;
@@ -191,6 +191,33 @@ async fn the_end_of_a_run_kills_its_token_and_its_open_connections() {
     let head = format!("CONNECT {GOOD}:443 HTTP/1.1\r\nHost: {GOOD}\r\n{auth}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 407"));
+}
+
+/// Threat L1: once its time is up a run is refused, also before the timer says so, as after a suspend:
+/// nobody cancels it here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_time_is_up_is_refused_by_the_clock_alone() {
+    let ca = Ca::new();
+    let origin = Origin::start(&ca, GOOD, &["http/1.1"]).await;
+    let deadline = SystemTime::now() + Duration::from_secs(2);
+    let mut setup = Setup::to(&ca, origin.address);
+    setup.deadline = Some(deadline);
+    let proxy = Proxy::start(setup).await;
+    let mut served = proxy.tls(&format!("{GOOD}:443"), GOOD, "http/1.1").await;
+    while let Ok(left) = deadline.duration_since(SystemTime::now()) {
+        tokio::time::sleep(left).await;
+    }
+    assert!(!proxy.run.ended.is_cancelled());
+    let request = format!("GET /me HTTP/1.1\r\nHost: {GOOD}\r\n\r\n");
+    served.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_answer(&mut served).await;
+    assert!(answer.contains("authsome-error: run_ended"), "{answer}");
+    let mut stream = proxy.raw().await;
+    let auth = authorization();
+    let head = format!("CONNECT {GOOD}:443 HTTP/1.1\r\nHost: {GOOD}\r\n{auth}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 407"));
+    assert!(origin.seen().is_empty());
 }
 
 /// The run's own port: no token, but the kernel's word, and the page rules all the same.

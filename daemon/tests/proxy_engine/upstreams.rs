@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use authsomed::proxy::Reach;
+use authsomed::routing::Authority;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -121,6 +123,45 @@ async fn our_own_port_and_metadata_services_are_never_dialled() {
             .contains("authsome-error: address_refused")
     );
     proxy.own.remove(own);
+}
+
+/// Threat D12: a host of the internet whose name leads into a private network gets nothing, unless
+/// the user has named it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_host_that_resolves_to_a_private_address_gets_no_credential() {
+    let ca = Ca::new();
+    let origin = Origin::start(&ca, "localhost", &["http/1.1"]).await;
+    let port = origin.address.port();
+    let name = format!("localhost:{port}");
+    let ask = async |setup: Setup| {
+        let proxy = Proxy::start(setup).await;
+        let mut stream = proxy.raw().await;
+        let head = format!(
+            "GET https://{name}/ HTTP/1.1\r\nHost: {name}\r\n{}\r\n",
+            authorization()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        read_answer(&mut stream).await
+    };
+    let to = |reach| Setup {
+        host: (Authority::parse(&name, None).unwrap(), reach),
+        ..Setup::to(&ca, origin.address)
+    };
+    let answer = ask(to(Reach::Public)).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(
+        answer.contains("authsome-error: address_refused"),
+        "{answer}"
+    );
+    assert!(answer.contains("upstream.resolve"), "{answer}");
+    assert!(origin.seen().is_empty());
+
+    let answer = ask(to(Reach::Anywhere)).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let named = to(Reach::Public).and(&name, origin.address);
+    let answer = ask(named).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(origin.seen().len(), 2);
 }
 
 /// Every outgoing connection goes through the upstream proxy, which sees no credential.

@@ -10,11 +10,15 @@ use crate::broker::Broker;
 use crate::connections::ConnectionRecord;
 use crate::ipc::peer::Peer;
 use crate::providers::{self, hosts_gained};
+use crate::runs::RunRecord;
+use crate::runs::life::LIFE_MAX;
 use crate::vault::VaultStatus;
 
 pub(super) async fn status(broker: &Broker) -> Status {
     let mut warnings = broker.start_warnings.clone();
     warnings.extend(broker.config_problem());
+    warnings.extend(broker.policy_warnings());
+    warnings.extend(broker.webhook_problems());
     let problems = broker.catalogue.load().problems().len();
     if problems > 0 {
         warnings.push(format!(
@@ -80,9 +84,10 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
         rotated_at: record.rotated_at.clone(),
         last_used: record.last_used.clone(),
         expires_at: None,
-        hosts: definition
-            .as_ref()
-            .map_or_else(|| record.hosts.clone(), |it| it.hosts()),
+        hosts: definition.as_ref().map_or_else(
+            || record.hosts.clone(),
+            |it| it.hosts_in(record.region.as_deref()),
+        ),
         unconfirmed_hosts: definition
             .as_ref()
             .map_or_else(Vec::new, |it| hosts_gained(it, &record.hosts)),
@@ -160,27 +165,52 @@ pub(super) fn providers(broker: &Broker) -> Providers {
 }
 
 pub(super) fn runs(broker: &Broker) -> Vec<Run> {
-    broker
+    let mut runs: Vec<Run> = broker
         .living_runs()
         .iter()
-        .map(|run| {
-            let record = run.record().clone();
-            Run {
-                run: record.id,
-                pid: record.process.pid,
-                program: record.program,
-                started_at: record.started_at,
-                valid_until: crate::broker::time(run.view.ca.not_after()),
-                granted: broker.granted(run),
-                unmatched: record.spec.unmatched,
-                injected: run.view.injected.load(std::sync::atomic::Ordering::Relaxed),
-                refused: run.view.refused.load(std::sync::atomic::Ordering::Relaxed),
-                problem: None,
-                expires_at: None,
-                keeps: false,
-            }
+        .map(|run| Run {
+            valid_until: crate::broker::time(run.view.ca.not_after()),
+            granted: broker.granted(run),
+            injected: run.view.injected.load(std::sync::atomic::Ordering::Relaxed),
+            refused: run.view.refused.load(std::sync::atomic::Ordering::Relaxed),
+            problem: run.problem(),
+            ..stored(run.record().clone())
         })
-        .collect()
+        .collect();
+    runs.extend(broker.absent_runs().into_iter().map(|run| Run {
+        problem: Some(run.problem),
+        ..stored(run.record)
+    }));
+    runs.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+    runs
+}
+
+/// When the certificates of a run that began at `started_at` end to be valid.
+fn a_life_after(started_at: &str) -> String {
+    let life = std::time::Duration::from_secs(LIFE_MAX);
+    started_at
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .and_then(|began| began.checked_add(life).ok())
+        .map_or_else(String::new, |end| end.to_string())
+}
+
+/// A run as far as its record tells.
+fn stored(record: RunRecord) -> Run {
+    Run {
+        run: record.id,
+        pid: record.process.pid,
+        program: record.program,
+        valid_until: a_life_after(&record.started_at),
+        started_at: record.started_at,
+        granted: Vec::new(),
+        unmatched: record.spec.unmatched,
+        injected: 0,
+        refused: 0,
+        problem: None,
+        expires_at: record.life.deadline().map(crate::broker::time),
+        keeps: record.life.keeps,
+    }
 }
 
 pub(super) async fn who_am_i(broker: &Broker, peer: &Peer) -> WhoAmI {

@@ -10,6 +10,7 @@ use crate::{audit, vault};
 
 pub(super) async fn checks(broker: &Broker) -> Vec<Check> {
     let mut checks = vec![vault(broker).await, config(broker)];
+    checks.extend(rules(broker));
     checks.extend(definitions(broker));
     checks.push(permissions(broker));
     checks.push(socket(broker));
@@ -17,6 +18,7 @@ pub(super) async fn checks(broker: &Broker) -> Vec<Check> {
     checks.push(authorities(broker));
     checks.push(audit_log(broker).await);
     checks.push(clock(broker));
+    checks.extend(webhooks(broker));
     checks
 }
 
@@ -35,6 +37,26 @@ fn bad(name: &str, outcome: Outcome, found: impl Into<String>, remedy: impl Into
         outcome,
         found: found.into(),
         remedy: Some(remedy.into()),
+    }
+}
+
+fn webhooks(broker: &Broker) -> Vec<Check> {
+    let problems = broker.webhook_problems();
+    let count = broker.webhook_count();
+    match problems.len() {
+        0 if count == 0 => Vec::new(),
+        0 => vec![ok("webhooks", format!("endpoints that listen: {count}"))],
+        _ => problems
+            .into_iter()
+            .map(|problem| {
+                bad(
+                    "webhooks",
+                    Outcome::Failed,
+                    problem,
+                    "end the program that has the port, or remove the webhook and add it again",
+                )
+            })
+            .collect(),
     }
 }
 
@@ -71,6 +93,20 @@ fn config(broker: &Broker) -> Check {
         ),
         None => ok("config", "config.toml is in force"),
     }
+}
+
+fn rules(broker: &Broker) -> Vec<Check> {
+    let warnings = broker.policy_warnings().into_iter();
+    warnings
+        .map(|warning| {
+            bad(
+                "rules",
+                Outcome::Warning,
+                warning,
+                "mend the name, or take the rule out",
+            )
+        })
+        .collect()
 }
 
 fn definitions(broker: &Broker) -> Vec<Check> {

@@ -29,7 +29,7 @@ pub(super) async fn wait(
         let state = states.borrow_and_update().clone();
         if let LoginState::Ended(result) = state {
             guard.login = None;
-            return result.map(Response::LoggedIn);
+            return *result;
         }
         if let Some(stage) = state.stage(deadline) {
             let event = Event::LoginProgress {

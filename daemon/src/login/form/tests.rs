@@ -12,7 +12,7 @@ const PATH: &str = "/login/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 fn waiting() -> (Waiting, mpsc::Receiver<Submitted>) {
     let (sink, receiver) = mpsc::channel(1);
     let form = LoginForm {
-        provider: "intercom".parse().unwrap(),
+        asked: crate::login::Asked::ApiKey,
         display_name: "Intercom".into(),
         connection: "default".parse().unwrap(),
         variable: None,
