@@ -39,6 +39,7 @@ want strace command -v strace
 want procps command -v ps
 want chromium command -v chromium
 want nginx-light command -v nginx
+want haproxy command -v haproxy
 want curl command -v curl
 want wget command -v wget
 want git command -v git

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use authsome_proto::request::Unmatched;
-use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId, WebhookName};
+use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId, VariableName, WebhookName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Parses arguments, the program's name first.
@@ -241,8 +241,9 @@ pub(crate) struct Login {
   authsome run -- python my_agent.py
   authsome run --connection intercom=team -- ./sync.sh
   authsome run --only intercom,github -- npm start
+  authsome run --env TEAM_KEY=intercom/team -- python sync_two_workspaces.py
   authsome run --unmatched deny -- curl https://api.intercom.io/me
-  authsome run --for 2h -- claude
+  authsome run --for 2h -- python my_agent.py
   authsome run --keep 8h -- tmux
 
 Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
@@ -253,6 +254,9 @@ pub(crate) struct Run {
     /// Grant only these providers
     #[arg(long, value_name = "PROVIDERS", value_delimiter = ',')]
     pub(crate) only: Vec<ProviderName>,
+    /// Grant this connection too, to requests that carry what VAR holds; may be repeated
+    #[arg(long = "env", value_name = "VAR=PROVIDER[/NAME]", value_parser = parse_variable)]
+    pub(crate) variables: Vec<(VariableName, ProviderName, Option<ConnectionName>)>,
     /// Choose what happens to other hosts
     #[arg(long, value_name = "HOW")]
     pub(crate) unmatched: Option<UnmatchedChoice>,
@@ -333,6 +337,30 @@ fn parse_choice(text: &str) -> Result<(ProviderName, ConnectionName), String> {
             .map_err(|error| error.to_string())?,
         connection
             .parse::<ConnectionName>()
+            .map_err(|error| error.to_string())?,
+    ))
+}
+
+fn parse_variable(
+    text: &str,
+) -> Result<(VariableName, ProviderName, Option<ConnectionName>), String> {
+    let (variable, chosen) = text
+        .split_once('=')
+        .ok_or("write it as VAR=PROVIDER or VAR=PROVIDER/NAME, for instance KEY=intercom/team")?;
+    let (provider, connection) = match chosen.split_once('/') {
+        Some((provider, connection)) => (provider, Some(connection)),
+        None => (chosen, None),
+    };
+    Ok((
+        variable
+            .parse::<VariableName>()
+            .map_err(|error| error.to_string())?,
+        provider
+            .parse::<ProviderName>()
+            .map_err(|error| error.to_string())?,
+        connection
+            .map(str::parse::<ConnectionName>)
+            .transpose()
             .map_err(|error| error.to_string())?,
     ))
 }
@@ -786,6 +814,30 @@ mod tests {
     #[test]
     fn the_argument_table_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn variables_of_a_run_name_a_provider_and_perhaps_a_connection() {
+        let Verb::Run(run) = verb("run --env A=intercom/team --env B=intercom -- true") else {
+            panic!("not a run");
+        };
+        let shown: Vec<_> = run
+            .variables
+            .iter()
+            .map(|(name, provider, connection)| format!("{name} {provider} {connection:?}"))
+            .collect();
+        assert_eq!(shown, ["A intercom Some(\"team\")", "B intercom None"]);
+        for bad in [
+            "A",
+            "=intercom",
+            "1A=intercom",
+            "A=",
+            "A=intercom/",
+            "A=intercom/a/b",
+        ] {
+            let line = format!("run --env {bad} -- true");
+            assert!(parse(&words(&line)).is_err(), "{bad}");
+        }
     }
 
     #[test]

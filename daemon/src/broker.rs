@@ -30,6 +30,7 @@ mod run;
 mod spare;
 mod start;
 mod upstream;
+mod variables;
 mod webhooks;
 
 use std::sync::{Arc, Mutex};
@@ -116,6 +117,8 @@ impl Broker {
         let pages = Pages::new(config.login_port);
         let watched = Mutex::new(reload::Watched::now(&places.home));
         let webhooks = webhooks::Webhooks::open(&places.home);
+        let proxy = Arc::<ProxyState>::default();
+        proxy.set_placeholder_in_body(config.placeholder_in_body);
         Arc::new(Self {
             places,
             started_at: jiff::Timestamp::now(),
@@ -127,7 +130,7 @@ impl Broker {
             events: broadcast::Sender::new(EVENTS_MAX),
             start_warnings,
             audit: OnceCell::new(),
-            proxy: Arc::default(),
+            proxy,
             upstream: OnceCell::new(),
             proxy_port: OnceCell::new(),
             own_ports: OwnPorts::default(),

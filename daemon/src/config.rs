@@ -30,6 +30,8 @@ pub struct Config {
     pub unmatched: Unmatched,
     /// `[proxy] upstream_proxy`: every outgoing connection goes through it.
     pub upstream_proxy: Option<UpstreamProxy>,
+    /// `[proxy] placeholder_in_body`: what happens to a body with a placeholder in it.
+    pub placeholder_in_body: PlaceholderInBody,
     /// `[upstream] extra_ca`: PEM files added to the system's roots.
     pub extra_ca: Vec<PathBuf>,
     /// `[upstream.resolve]`: where a host and port are dialled instead.
@@ -47,12 +49,24 @@ impl Default for Config {
             passphrase: PassphraseWish::None,
             unmatched: Unmatched::Tunnel,
             upstream_proxy: None,
+            placeholder_in_body: PlaceholderInBody::Refuse,
             extra_ca: Vec::new(),
             resolve: HashMap::new(),
             login_port: 7998,
             connections: Tables::default(),
         }
     }
+}
+
+/// What happens to a request with a placeholder in its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlaceholderInBody {
+    /// It goes on: bodies are not looked through.
+    Pass,
+    /// It is broken off.
+    #[default]
+    Refuse,
 }
 
 /// Why a configuration cannot be used.
@@ -153,6 +167,7 @@ impl Config {
             },
             unmatched: file.proxy.unmatched,
             upstream_proxy,
+            placeholder_in_body: file.proxy.placeholder_in_body,
             extra_ca: file.upstream.extra_ca,
             resolve,
             login_port: file.login.port.unwrap_or(7998),
@@ -192,6 +207,7 @@ enum Store {
 struct ProxyTable {
     unmatched: Unmatched,
     upstream_proxy: String,
+    placeholder_in_body: PlaceholderInBody,
 }
 
 impl Default for ProxyTable {
@@ -199,6 +215,7 @@ impl Default for ProxyTable {
         Self {
             unmatched: Unmatched::Tunnel,
             upstream_proxy: String::new(),
+            placeholder_in_body: PlaceholderInBody::default(),
         }
     }
 }
@@ -219,12 +236,20 @@ struct LoginTable {
 /// Every table with its keys, and every value that is a word, for suggestions.
 const KNOWN: &Known = &[
     ("vault", &["store", "passphrase"]),
-    ("proxy", &["unmatched", "upstream_proxy"]),
+    (
+        "proxy",
+        &["unmatched", "upstream_proxy", "placeholder_in_body"],
+    ),
     ("upstream", &["extra_ca", "resolve"]),
     ("login", &["port"]),
     ("connections", &[]),
     ("connections.PROVIDER", policy::file::KEYS),
-    ("", &["auto", "keyring", "file", "tunnel", "deny"]),
+    (
+        "",
+        &[
+            "auto", "keyring", "file", "tunnel", "deny", "refuse", "pass",
+        ],
+    ),
 ];
 
 fn wrong(error: TomlError, path: &Path) -> LoadConfigError {
@@ -267,6 +292,7 @@ mod tests {
             [proxy]
             unmatched = "deny"
             upstream_proxy = "http://user:pw@corp:3128"
+            placeholder_in_body = "pass"
             [upstream]
             extra_ca = ["/etc/company-ca.pem"]
             [upstream.resolve]
@@ -280,6 +306,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.unmatched, Unmatched::Deny);
+        assert_eq!(config.placeholder_in_body, PlaceholderInBody::Pass);
+        assert_eq!(
+            Config::default().placeholder_in_body,
+            PlaceholderInBody::Refuse
+        );
         assert_eq!(config.store, StoreChoice::File);
         assert_eq!(config.login_port, 7000);
         let (intercom, default) = ("intercom".parse().unwrap(), "default".parse().unwrap());

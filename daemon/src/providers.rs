@@ -32,11 +32,11 @@ mod suggest;
 
 pub use catalogue::{Catalogue, Entry, FILE_LEN_MAX, Source};
 pub use check::hosts_gained;
-pub(crate) use definition::PLACEHOLDER;
 pub use definition::{
     Auth, Availability, Browser, ClientAuth, Definition, DeviceTokenRequest, EnvValue, EnvVariable,
     ExtractedCookie, Flow, Kind, OAuth2, RouteRule,
 };
+pub use fields::is_vital_variable;
 pub use key_pattern::{KeyPattern, ParseKeyPatternError};
 pub use parse::parse_definition;
 pub use problem::{Problem, Severity};

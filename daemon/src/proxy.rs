@@ -35,12 +35,13 @@ mod token;
 mod trail;
 mod tunnel;
 mod upstream;
+mod watch;
 mod websocket;
 mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -49,6 +50,7 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
+use crate::config::PlaceholderInBody;
 use crate::policy::Limiter;
 use crate::routing::{Filled, RefuseCode, RouteTable};
 use crate::sys::locked::LockedBytes;
@@ -173,11 +175,19 @@ pub struct ProxyState {
     /// The audit log. Its key comes from the vault, so it may be set after the port is open;
     /// until then no credential leaves.
     pub audit: OnceLock<Audit>,
+    /// Whether bodies are left unread: `[proxy] placeholder_in_body = "pass"`.
+    passes_bodies: AtomicBool,
     /// Number of the last request that was forwarded, for the audit log.
     requests: AtomicU64,
 }
 
 impl ProxyState {
+    /// What happens from now on to bodies with a placeholder in them.
+    pub fn set_placeholder_in_body(&self, how: PlaceholderInBody) {
+        let passes = how == PlaceholderInBody::Pass;
+        self.passes_bodies.store(passes, Ordering::Relaxed);
+    }
+
     fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }

@@ -30,7 +30,7 @@ pub use decide::{
 pub use entry::{Entry, Way, enter};
 pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
-pub use placeholder::{Placeholder, Presented};
+pub use placeholder::{ParseTemplateError, Placeholder, Presented, Scanner, Template};
 pub use refuse::RefuseCode;
 pub use rules::{ParseRuleError, RuleLine, RuleSet, Ruling};
 pub use slot::{BasicPair, FillError, Filled, Slot};

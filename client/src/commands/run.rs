@@ -21,7 +21,7 @@ use std::time::Duration;
 use authsome_proto::environment::PARENT_VARIABLES;
 use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::response::RunStarted;
-use authsome_proto::{Request, Response};
+use authsome_proto::{ConnectionName, ProviderName, Request, Response, VariableName};
 use nix::unistd::{AccessFlags, access};
 
 use super::view;
@@ -30,6 +30,9 @@ use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
 use crate::project;
 use crate::ui::Ui;
+
+/// A variable, and the connection that its placeholder chooses.
+type Variable = (VariableName, ProviderName, Option<ConnectionName>);
 
 /// Exit code for a command that was found but cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
@@ -44,6 +47,7 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     let Run {
         connections,
         only,
+        variables,
         unmatched,
         at_most,
         keep,
@@ -55,11 +59,12 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     if let Err(problem) = look_up(program, std::env::var_os("PATH").as_deref()) {
         return Err(problem.told(program, ui));
     }
+    let shown: Vec<String> = variables.iter().map(variable).collect();
     let request = Request::RunStart(RunStart {
         connections,
         only,
         unmatched: unmatched.map(Into::into),
-        variables: Vec::new(),
+        variables,
         life: life(at_most, keep),
         project: project::find(ui)?,
         environment: parent_variables(|name| std::env::var_os(name)),
@@ -81,6 +86,12 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     }
     let names: Vec<String> = granted.iter().map(view::granted).collect();
     ui.detail(&format!("run {run} with {}", names.join(", ")));
+    if !shown.is_empty() {
+        ui.detail(&format!(
+            "variables with a placeholder of their own: {}",
+            shown.join(", ")
+        ));
+    }
     let mut command = Command::new(program);
     command.args(rest);
     for name in remove {
@@ -109,6 +120,14 @@ fn life(at_most: Option<Duration>, keep: Option<Duration>) -> RunLife {
         (_, Some(time)) => RunLife::TreeAtMost(time.as_secs()),
         (Some(time), None) => RunLife::ProcessAtMost(time.as_secs()),
         (None, None) => RunLife::Process,
+    }
+}
+
+/// A variable as it was asked for.
+fn variable((name, provider, connection): &Variable) -> String {
+    match connection {
+        Some(connection) => format!("{name}={provider}/{connection}"),
+        None => format!("{name}={provider}"),
     }
 }
 

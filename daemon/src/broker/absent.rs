@@ -59,7 +59,8 @@ impl AbsentRuns {
 }
 
 impl Broker {
-    /// Runs that are not served although a process of theirs may live, oldest first.
+    /// Runs that are not served although a process of theirs may live, oldest first. One that is
+    /// just being taken up is among them and among the living ones.
     pub fn absent_runs(&self) -> Vec<AbsentRun> {
         let runs = self.absent.lock().clone();
         runs.into_iter().filter(AbsentRun::is_missed).collect()

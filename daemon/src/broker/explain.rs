@@ -16,7 +16,6 @@ use http::Method;
 use super::run::Run;
 use super::{Broker, Inside, now, policies, spare};
 use crate::errors::{Explain as _, storage};
-use crate::keys;
 use crate::proxy::{RouteCredential, Unmatched, refusal_words};
 use crate::routing::{
     Authority, Decision, Entry, Explanation, Finding, Methods, PathScope, Presented, RefuseCode,
@@ -78,7 +77,6 @@ impl Broker {
         let names = self.names_for(&spec);
         let (id, ca) = spare::make(&secret, &names)
             .map_err(|error| storage("make the run's certificate authority", &error))?;
-        let token = keys::run_token(&secret, &id);
         let record = RunRecord {
             v: RunRecord::VERSION,
             id,
@@ -94,7 +92,7 @@ impl Broker {
             life: Life::default(),
         };
         let projects = project.into_iter().collect();
-        let run = self.new_run(record, names, ca, token, projects, self.upstream().await?);
+        let run = self.new_run(record, names, ca, &secret, projects, self.upstream().await?);
         self.refresh_run(&run).await;
         Ok(run)
     }
@@ -279,6 +277,7 @@ fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Chosen => "chosen",
         Verdict::MaybePath => "maybe_path",
+        Verdict::OtherChoice => "other_choice",
         Verdict::OtherMethod => "other_method",
         Verdict::OtherPath => "other_path",
         Verdict::OtherPort => "other_port",
@@ -291,6 +290,7 @@ fn sentence(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Chosen => "it fits best",
         Verdict::MaybePath => "not for this path as written, but some servers would read it so",
+        Verdict::OtherChoice => "only for requests that carry its own placeholder",
         Verdict::OtherMethod => "not for this method",
         Verdict::OtherPath => "not for this path",
         Verdict::OtherPort => "not for this port",

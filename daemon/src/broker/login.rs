@@ -29,7 +29,8 @@ use crate::audit::{self, Record};
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};
 use crate::login::{Asked, LoginForm, OfferError, Submitted};
-use crate::providers::{Definition, PLACEHOLDER};
+use crate::providers::Definition;
+use crate::routing::placeholder::LITERAL;
 use crate::vault::{ItemKey, StoredItem};
 
 /// How long a login waits for a person. Shorter would cut off somebody who must first ask a
@@ -529,7 +530,7 @@ fn check(definition: &Definition, secret: &Secret) -> Result<(), WireError> {
         )));
     }
     // what a program finds in its variable inside a run, read from there for a key
-    if secret.expose() == PLACEHOLDER {
+    if secret.expose() == LITERAL {
         return Err(bad(format!(
             "that is the placeholder that programs see, not the key for `{provider}`"
         )));

@@ -106,6 +106,8 @@ impl Broker {
             // pages that wait stay where they are
             self.pages.store(Arc::new(Pages::new(config.login_port)));
         }
+        self.proxy
+            .set_placeholder_in_body(config.placeholder_in_body);
         self.config.store(Arc::new(config));
         Ok(())
     }

@@ -19,7 +19,6 @@ use std::time::{Duration, SystemTime};
 use authsome_proto::{RunEnding, RunId};
 
 use super::Broker;
-use crate::keys;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::port;
@@ -46,6 +45,8 @@ struct Survivor {
     first: Option<Watched>,
     /// Its own port.
     direct: Option<TcpListener>,
+    /// It is told of as one that waits.
+    waited: bool,
 }
 
 impl Broker {
@@ -80,6 +81,7 @@ impl Broker {
                     record,
                     first,
                     direct: None,
+                    waited: false,
                 }),
                 Err(error) => {
                     warnings.push(format!("run `{}` is over: {error}", record.id));
@@ -146,11 +148,14 @@ impl Broker {
     fn wait_for(
         &self,
         listener: TcpListener,
-        survivors: Vec<Survivor>,
+        mut survivors: Vec<Survivor>,
         error: &str,
     ) -> Result<(), Waiting> {
         tracing::warn!(error, "living runs wait");
-        for survivor in &survivors {
+        // one that was stopped while it was tried is not told of again
+        survivors.retain(|it| !it.waited || self.absent.contains(&it.record.id));
+        for survivor in &mut survivors {
+            survivor.waited = true;
             let problem = format!("waits until it can be served again: {error}");
             self.absent.put(&survivor.record, problem);
         }
@@ -196,11 +201,12 @@ impl Broker {
                 record,
                 first,
                 direct,
+                waited,
             } = survivor;
-            self.absent.take(&record.id);
             let run_dir = record.dir(&dir);
             // it may have waited for long
             if record.life.is_over(SystemTime::now()) {
+                self.absent.take(&record.id);
                 remove(&run_dir);
                 self.say_ended(&record, RunEnding::Expired);
                 continue;
@@ -239,11 +245,15 @@ impl Broker {
                 .iter()
                 .filter_map(|name| HostPattern::parse(name).ok())
                 .collect();
-            let token = keys::run_token(&secret, &record.id);
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
-            let run = self.new_run(record, names, ca, token, projects, upstream);
+            let run = self.new_run(record, names, ca, &secret, projects, upstream);
             self.refresh_run(&run).await;
             self.enter_run(&run, first, direct);
+            // told of until now, so that it never seems to be gone; somebody may have stopped it
+            // meanwhile
+            if self.absent.take(&run.view.id).is_none() && waited {
+                self.end_run(&run, RunEnding::Stopped);
+            }
         }
         Ok(())
     }

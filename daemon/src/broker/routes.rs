@@ -3,7 +3,7 @@
 //! Rebuilt as a whole and swapped at once whenever connections, definitions or settings change;
 //! requests under way finish on the table they began with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,25 +84,38 @@ impl Broker {
             .filter(|entry| entry.definition.is_ready())
         {
             let provider = &entry.definition.name;
-            let Some(connection) = self.granted_connection(run, provider) else {
-                continue;
-            };
-            let vault = (!hangs).then_some(&self.vault);
-            let lookup = match self.credentials.load(vault, provider, &connection).await {
-                Ok(Some(loaded)) => Lookup::Found(loaded),
-                Ok(None) => Lookup::Missing,
-                Err(error) => {
-                    hangs |= matches!(error, VaultError::TimedOut);
-                    tracing::warn!(%provider, %connection, %error, "credential not available");
-                    Lookup::Unavailable
-                }
-            };
-            found.insert((provider.clone(), connection), lookup);
+            for connection in self.granted_connections(run, provider) {
+                let vault = (!hangs).then_some(&self.vault);
+                let lookup = match self.credentials.load(vault, provider, &connection).await {
+                    Ok(Some(loaded)) => Lookup::Found(loaded),
+                    Ok(None) => Lookup::Missing,
+                    Err(error) => {
+                        hangs |= matches!(error, VaultError::TimedOut);
+                        tracing::warn!(%provider, %connection, %error, "credential not available");
+                        Lookup::Unavailable
+                    }
+                };
+                found.insert((provider.clone(), connection), lookup);
+            }
         }
         found
     }
 
-    /// The connection of `provider` that `run` uses and that exists.
+    /// All connections of `provider` that `run` uses and that exist: by default, and for requests
+    /// with their placeholder.
+    pub(super) fn granted_connections(
+        &self,
+        run: &Run,
+        provider: &ProviderName,
+    ) -> BTreeSet<ConnectionName> {
+        let added = run.added(provider).into_iter();
+        let added = added.filter(|name| self.connections.find(provider, name).is_some());
+        added
+            .chain(self.granted_connection(run, provider))
+            .collect()
+    }
+
+    /// The connection of `provider` that `run` uses by default and that exists.
     pub(super) fn granted_connection(
         &self,
         run: &Run,
@@ -132,38 +145,58 @@ impl Broker {
             .filter(|entry| entry.definition.is_ready())
         {
             let definition = &entry.definition;
-            match self.granted_record(run, &definition.name) {
-                Some(record) => {
-                    run.remember(definition);
-                    let key = (definition.name.clone(), record.connection);
-                    let granted = Granted {
-                        lookup: found.get(&key).unwrap_or(&Lookup::Unavailable),
-                        key: &key,
-                        definition,
-                        region: record.region.as_deref(),
-                        reach: match entry.source {
-                            Source::Bundled => Reach::Public,
-                            Source::Custom { .. } => Reach::Anywhere,
-                        },
-                    };
-                    for rule in &definition.routes {
-                        granted.add(&mut routes, run, rule, upstream);
-                    }
+            let reach = match entry.source {
+                Source::Bundled => Reach::Public,
+                Source::Custom { .. } => Reach::Anywhere,
+            };
+            let mut grant = |record: ConnectionRecord, choice| {
+                run.remember(definition);
+                let key = (definition.name.clone(), record.connection);
+                let granted = Granted {
+                    lookup: found.get(&key).unwrap_or(&Lookup::Unavailable),
+                    key: &key,
+                    definition,
+                    region: record.region.as_deref(),
+                    reach,
+                    choice,
+                };
+                for rule in &definition.routes {
+                    granted.add(&mut routes, run, rule, upstream);
                 }
-                // what was granted once and is gone now is refused, never passed
-                None if run.had(&definition.name) => lost(&mut routes, run, definition),
-                None if run.allows(&definition.name) => without.push(definition),
-                None => {}
+            };
+            let default = self.granted_record(run, &definition.name);
+            let is_gone = default.is_none();
+            if let Some(record) = default {
+                grant(record, run.choice(definition, None));
+            }
+            let mut gone = Vec::new();
+            for connection in run.added(&definition.name) {
+                match self.connections.find(&definition.name, &connection) {
+                    Some(record) => grant(record, run.choice(definition, Some(&connection))),
+                    None => gone.push(connection),
+                }
+            }
+            // what was granted once and is gone now is refused, never passed
+            for connection in gone {
+                lost(&mut routes, run, definition, Some(&connection));
+            }
+            if is_gone && run.had(&definition.name) {
+                lost(&mut routes, run, definition, None);
+            } else if is_gone && run.allows(&definition.name) {
+                without.push(definition);
             }
         }
         for definition in without {
             if is_left_to(definition, &routes) {
-                lost(&mut routes, run, definition);
+                lost(&mut routes, run, definition, None);
             }
         }
         for definition in run.remembered() {
             if catalogue.find(definition.name.as_str()).is_none() {
-                lost(&mut routes, run, &definition);
+                lost(&mut routes, run, &definition, None);
+                for connection in run.added(&definition.name) {
+                    lost(&mut routes, run, &definition, Some(&connection));
+                }
             }
         }
         self.put_policies(run, &mut routes);
@@ -178,6 +211,7 @@ struct Granted<'a> {
     lookup: &'a Lookup,
     region: Option<&'a str>,
     reach: Reach,
+    choice: Choice,
 }
 
 impl Granted<'_> {
@@ -217,7 +251,8 @@ impl Granted<'_> {
             (elsewhere, RouteCredential::OtherRegion),
         ] {
             if !hosts.is_empty() {
-                routes.push(route(rule, self.key.clone(), hosts, credential));
+                let key = self.key.clone();
+                routes.push(route(rule, key, hosts, credential, &self.choice));
             }
         }
     }
@@ -228,6 +263,7 @@ fn route(
     (provider, connection): (ProviderName, ConnectionName),
     hosts: Vec<HostPattern>,
     credential: RouteCredential,
+    choice: &Choice,
 ) -> Route<RouteCredential> {
     Route {
         provider,
@@ -239,10 +275,7 @@ fn route(
         methods: rule.methods.clone(),
         slot: rule.slot.clone(),
         credential,
-        choice: Choice {
-            by_default: true,
-            placeholder: None,
-        },
+        choice: choice.clone(),
         rules: Arc::default(),
     }
 }
@@ -272,11 +305,27 @@ fn is_left_to(definition: &Definition, routes: &[Route<RouteCredential>]) -> boo
         })
 }
 
-/// Routes that refuse: nothing may pass where this definition's credential would go.
-fn lost(routes: &mut Vec<Route<RouteCredential>>, run: &Run, definition: &Definition) {
+/// Routes that refuse: nothing may pass where the credential of this connection would go; of the
+/// default one if none is named.
+fn lost(
+    routes: &mut Vec<Route<RouteCredential>>,
+    run: &Run,
+    definition: &Definition,
+    connection: Option<&ConnectionName>,
+) {
+    let choice = run.choice(definition, connection);
+    let name = connection
+        .cloned()
+        .unwrap_or_else(ConnectionName::default_name);
     for rule in &definition.routes {
-        let key = (definition.name.clone(), ConnectionName::default_name());
+        let key = (definition.name.clone(), name.clone());
         let hosts = run.covered(&rule.hosts).collect();
-        routes.push(route(rule, key, hosts, RouteCredential::LoginNeeded));
+        routes.push(route(
+            rule,
+            key,
+            hosts,
+            RouteCredential::LoginNeeded,
+            &choice,
+        ));
     }
 }

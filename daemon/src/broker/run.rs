@@ -21,10 +21,11 @@ use super::Broker;
 use super::upstream::Settings;
 use crate::audit::{self, Record};
 use crate::errors::storage;
+use crate::keys;
 use crate::policy::Project;
 use crate::providers::Definition;
 use crate::proxy::{self, Reach, RouteCredential, RunCa, RunView};
-use crate::routing::{HostPattern, RouteTable};
+use crate::routing::{Choice, HostPattern, Placeholder, RouteTable, Template};
 use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
 use crate::runs::watch::Watched;
@@ -35,6 +36,8 @@ pub struct Run {
     /// What the proxy sees of it.
     pub view: Arc<RunView>,
     names: Vec<HostPattern>,
+    /// What its placeholders are derived from.
+    secret: Arc<LockedBytes>,
     record: Mutex<RunRecord>,
     /// Definitions that had a connection in this run, as they were.
     had: Mutex<BTreeMap<ProviderName, Arc<Definition>>>,
@@ -128,6 +131,43 @@ impl Run {
         self.record().spec.allows(provider)
     }
 
+    /// The connections of `provider` that only requests with their placeholder get.
+    pub(super) fn added(&self, provider: &ProviderName) -> Vec<ConnectionName> {
+        let record = self.record();
+        let added = record.spec.added.iter().filter(|(of, _)| of == provider);
+        added
+            .filter(|(of, _)| record.spec.allows(of))
+            .map(|(_, connection)| connection.clone())
+            .collect()
+    }
+
+    /// Which requests get `connection`, or the one that the run uses by default.
+    pub(super) fn choice(
+        &self,
+        definition: &Definition,
+        connection: Option<&ConnectionName>,
+    ) -> Choice {
+        Choice {
+            by_default: connection.is_none(),
+            placeholder: Some(self.placeholder(definition, connection)),
+        }
+    }
+
+    /// The random placeholder of `connection`, or of the one that the run uses by default: what
+    /// stands for it stays the same when another one becomes the default.
+    pub(super) fn placeholder(
+        &self,
+        definition: &Definition,
+        connection: Option<&ConnectionName>,
+    ) -> Placeholder {
+        let (run, provider) = (&self.view.id, &definition.name);
+        let random = keys::placeholder(&self.secret, run, provider, connection);
+        match &definition.key_placeholder {
+            Some(template) => template.fill(&random),
+            None => Template::plain().fill(&random),
+        }
+    }
+
     pub(super) fn had(&self, provider: &ProviderName) -> bool {
         self.record().had.contains(provider)
     }
@@ -153,15 +193,16 @@ impl Broker {
         self.places.runtime.join("runs")
     }
 
-    /// The connections that a run uses now.
+    /// The connections that a run uses now, by default or for requests with their placeholder.
     pub fn granted(&self, run: &Run) -> Vec<(ProviderName, ConnectionName)> {
         self.catalogue
             .load()
             .entries()
             .filter(|entry| entry.definition.is_ready())
-            .filter_map(|entry| {
+            .flat_map(|entry| {
                 let provider = &entry.definition.name;
-                Some((provider.clone(), self.granted_connection(run, provider)?))
+                let connections = self.granted_connections(run, provider).into_iter();
+                connections.map(|connection| (provider.clone(), connection))
             })
             .collect()
     }
@@ -247,7 +288,7 @@ impl Broker {
         record: RunRecord,
         names: Vec<HostPattern>,
         ca: RunCa,
-        token: LockedBytes,
+        secret: &Arc<LockedBytes>,
         projects: Vec<Arc<Project>>,
         upstream: &Settings,
     ) -> Arc<Run> {
@@ -255,8 +296,8 @@ impl Broker {
             self.own_ports.insert(port);
         }
         let view = RunView {
+            token: keys::run_token(secret, &record.id),
             id: record.id.clone(),
-            token,
             table: ArcSwap::from_pointee(RouteTable::build(Vec::new())),
             ca,
             unmatched: record.spec.unmatched,
@@ -272,6 +313,7 @@ impl Broker {
         Arc::new(Run {
             view: Arc::new(view),
             names,
+            secret: Arc::clone(secret),
             record: Mutex::new(record),
             had: Mutex::default(),
             outlives_its_first: AtomicBool::new(false),

@@ -23,7 +23,6 @@ use super::{Broker, Inside, now, policies};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
-use crate::keys;
 use crate::routing::HostPattern;
 use crate::runs::environment::{self, Inputs};
 use crate::runs::record::RunRecord;
@@ -117,7 +116,7 @@ impl Broker {
             record,
             names.clone(),
             ca,
-            keys::run_token(&secret, &id),
+            &secret,
             projects,
             self.upstream().await?,
         );
@@ -180,9 +179,11 @@ impl Broker {
                 return Err(self.unknown_connection(provider, connection));
             }
         }
+        let only = (!request.only.is_empty()).then(|| request.only.iter().cloned().collect());
         let asked = Asked {
             replaced: request.connections.iter().cloned().collect(),
-            only: (!request.only.is_empty()).then(|| request.only.iter().cloned().collect()),
+            variables: self.variables_asked(request, only.as_ref())?,
+            only,
             unmatched: request.unmatched,
         };
         if let Some(only) = &asked.only
@@ -193,13 +194,8 @@ impl Broker {
                 format!("`--connection {provider}=…` names a provider that `--only` leaves out"),
             ));
         }
-        match outer {
-            None => Ok(RunSpec {
-                replaced: asked.replaced,
-                only: asked.only,
-                unmatched: asked.unmatched.unwrap_or(self.config.load().unmatched),
-                projects: Vec::new(),
-            }),
+        let spec = match outer {
+            None => RunSpec::outermost(asked, self.config.load().unmatched),
             Some(run) => {
                 let outer_spec = run.record().spec.clone();
                 outer_spec
@@ -211,18 +207,18 @@ impl Broker {
                         )
                         .because(&error)
                         .hint("start it from outside of the run")
-                    })
+                    })?
             }
-        }
+        };
+        self.check_variables(request, &spec)?;
+        Ok(spec)
     }
 
     /// A run whose credentials cannot be had now must fail before its command starts.
     async fn check_credentials(&self, spec: &RunSpec) -> Result<(), WireError> {
         for record in self.connections.list() {
             let default = self.connections.default_of(&record.provider);
-            if spec.connection(&record.provider, default.as_ref()).as_ref()
-                == Some(&record.connection)
-            {
+            if spec.grants(&record.provider, &record.connection, default.as_ref()) {
                 self.credentials
                     .load(Some(&self.vault), &record.provider, &record.connection)
                     .await
@@ -317,20 +313,6 @@ impl Broker {
                 &elapsed,
             )),
         }
-    }
-
-    /// The variables of granted providers, with what programs see in them.
-    fn placeholders(&self, run: &Run) -> Vec<(String, String)> {
-        let catalogue = self.catalogue.load();
-        catalogue
-            .entries()
-            .filter(|entry| entry.definition.is_ready())
-            .filter(|entry| {
-                self.granted_connection(run, &entry.definition.name)
-                    .is_some()
-            })
-            .flat_map(|entry| entry.definition.placeholders())
-            .collect()
     }
 }
 

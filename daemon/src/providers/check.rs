@@ -100,12 +100,11 @@ struct Place {
 fn place(text: &str) -> Option<Place> {
     let (host, path) = text.split_at(text.find('/').unwrap_or(text.len()));
     let path = PathScope::parse(path).ok()?;
-    let (pattern, port) = match fields::host_pattern(host) {
-        Ok(pattern) => (pattern, HTTPS_PORT),
-        Err(_) => {
-            let (host, port) = host.rsplit_once(':')?;
-            (fields::host_pattern(host).ok()?, port.parse().ok()?)
-        }
+    let (pattern, port) = if let Ok(pattern) = fields::host_pattern(host) {
+        (pattern, HTTPS_PORT)
+    } else {
+        let (host, port) = host.rsplit_once(':')?;
+        (fields::host_pattern(host).ok()?, port.parse().ok()?)
     };
     Some(Place {
         pattern,

@@ -2,7 +2,7 @@
 
 use authsome_proto::ProviderName;
 
-use crate::routing::{HostPattern, Methods, PathScope, Slot};
+use crate::routing::{HostPattern, Methods, PathScope, Slot, Template};
 
 use super::key_pattern::KeyPattern;
 
@@ -30,6 +30,8 @@ pub struct Definition {
     pub key_pattern: Option<KeyPattern>,
     /// What a key looks like, in words; shown when the pattern does not match.
     pub key_hint: Option<String>,
+    /// What stands for a key in a variable, where the provider's programs check its shape.
+    pub key_placeholder: Option<Template>,
     /// Pages where a person makes a key or registers an app.
     pub key_urls: Vec<String>,
     /// The provider's documentation.
@@ -40,9 +42,6 @@ pub struct Definition {
     /// account lives in one of them.
     pub regions: Vec<(String, Vec<HostPattern>)>,
 }
-
-/// What programs under `run` find where the secret would be.
-pub(crate) const PLACEHOLDER: &str = "authsome-proxy-managed";
 
 impl Definition {
     /// The host patterns of all routes in order, each once; with `:port` where it is not 443 and
@@ -110,15 +109,6 @@ impl Definition {
             .iter()
             .filter(|variable| variable.value.is_secret());
         secret.map(|variable| variable.name.clone()).collect()
-    }
-
-    /// The variables of a run, and what its programs find in them: a mark, not a secret, and the
-    /// same for everybody (seed 1). Variables that hold an address are left alone.
-    pub fn placeholders(&self) -> Vec<(String, String)> {
-        self.variables()
-            .into_iter()
-            .map(|name| (name, PLACEHOLDER.to_owned()))
-            .collect()
     }
 
     /// How it authenticates, as it is shown and sent.

@@ -144,6 +144,7 @@ pub(super) fn read(
         env,
         key_pattern: pattern,
         key_hint: hint,
+        key_placeholder: None,
         key_urls: Vec::new(),
         docs_url,
         notes: Vec::new(),

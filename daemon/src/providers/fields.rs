@@ -120,11 +120,16 @@ pub(super) fn variable(text: &str) -> Result<String, String> {
     if !first || !rest || text.len() > 128 {
         return Err(format!("{} is no name of a variable", quoted(text)));
     }
-    let upper = text.to_ascii_uppercase();
-    if VITAL_VARIABLES.contains(&upper.as_str()) || upper.starts_with("DYLD_") {
+    if is_vital_variable(text) {
         return Err(format!("a definition cannot set {}", quoted(text)));
     }
     Ok(text.to_owned())
+}
+
+/// Whether a variable decides what programs are or whom they trust.
+pub fn is_vital_variable(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    VITAL_VARIABLES.contains(&upper.as_str()) || upper.starts_with("DYLD_")
 }
 
 /// An absolute https URL without user information.

@@ -17,7 +17,8 @@
 //!   }],
 //!   "regions": { "eu": ["eu.example.com"] },                    // hosts that serve one region each
 //!   "env": { "INTERCOM_API_KEY": "api_key" },
-//!   "key": { "pattern": "…", "hint": "…", "urls": ["https://…"] },
+//!   "key": { "pattern": "…", "hint": "…", "urls": ["https://…"],
+//!     "placeholder": "x_{random}" },                            // what stands for it in variables
 //!   "docs_url": "https://…", "notes": ["…"],
 //!   "availability": { "not_yet": "why" }                        // absent: it works
 //! }
@@ -36,7 +37,7 @@ use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
 use super::problem::quoted;
 use super::suggest;
-use crate::routing::HostPattern;
+use crate::routing::{HostPattern, Template};
 
 /// The version this reader knows.
 pub(super) const VERSION: u32 = 1;
@@ -131,6 +132,7 @@ pub(super) fn read(
         env,
         key_pattern: key.pattern,
         key_hint: key.hint,
+        key_placeholder: key.placeholder,
         key_urls: key.urls,
         docs_url,
         notes,
@@ -220,6 +222,7 @@ fn read_env(report: &mut Report<'_>, item: &Item<'_, '_>) -> Vec<EnvVariable> {
 struct Key {
     pattern: Option<KeyPattern>,
     hint: Option<String>,
+    placeholder: Option<Template>,
     urls: Vec<String>,
 }
 
@@ -227,19 +230,24 @@ fn read_key(report: &mut Report<'_>, item: &Item<'_, '_>) -> Key {
     let Some(table) = item.table(report) else {
         return Key::default();
     };
-    table.accept_only(report, &["pattern", "hint", "urls"]);
+    table.accept_only(report, &["pattern", "hint", "placeholder", "urls"]);
     let pattern = table.item("pattern").and_then(|item| {
         let text = item.words(report)?;
         let pattern = KeyPattern::parse(&text).map_err(|error| error.to_string());
         checked(report, &item, pattern)
     });
     let hint = table.item("hint").and_then(|item| item.words(report));
+    let placeholder = table.item("placeholder").and_then(|item| {
+        let template = item.text(report)?.parse::<Template>();
+        checked(report, &item, template.map_err(|error| error.to_string()))
+    });
     let urls = table
         .item("urls")
         .map_or_else(Vec::new, |item| url_list(report, &item));
     Key {
         pattern,
         hint,
+        placeholder,
         urls,
     }
 }

@@ -55,6 +55,9 @@ impl Definition {
             key.insert("pattern".into(), json!(pattern.source()));
         }
         put_text(&mut key, "hint", self.key_hint.as_deref());
+        if let Some(template) = &self.key_placeholder {
+            key.insert("placeholder".into(), json!(template.to_string()));
+        }
         if !self.key_urls.is_empty() {
             key.insert("urls".into(), json!(self.key_urls));
         }

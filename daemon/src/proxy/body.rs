@@ -15,6 +15,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::inject::clean_trailers;
 use super::link::Busy;
+use super::watch::{Alarm, WatchError, Watched};
 use super::{Credential, trail};
 use crate::routing::Filled;
 
@@ -32,30 +33,44 @@ pub(super) enum RequestBody {
     Empty,
     /// A child's body; the credential says which trailer would stand in its slot's place.
     Streamed(Incoming, Option<Arc<Credential>>),
+    /// The same, looked through for placeholders.
+    Watched(Watched<Incoming>, Option<Arc<Credential>>, Arc<Alarm>),
 }
+
+/// Why a request's body was cut short.
+pub(super) type RequestBodyError = WatchError<hyper::Error>;
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let (frame, credential) = match self.get_mut() {
+            Self::Empty => return Poll::Ready(None),
             Self::Streamed(body, credential) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                let filled = credential.as_ref().map(|credential| &credential.filled);
-                Poll::Ready(frame.map(|frame| frame.map(|f| with_clean_trailers(f, filled))))
+                (frame.map(|it| it.map_err(WatchError::Transfer)), credential)
             }
-        }
+            Self::Watched(body, credential, alarm) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                if matches!(frame, Some(Err(WatchError::Placeholder))) {
+                    alarm.raise();
+                }
+                (frame, credential)
+            }
+        };
+        let filled = credential.as_ref().map(|credential| &credential.filled);
+        Poll::Ready(frame.map(|frame| frame.map(|f| with_clean_trailers(f, filled))))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Streamed(body, _) => body.is_end_stream(),
+            Self::Watched(body, ..) => body.is_end_stream(),
         }
     }
 
@@ -63,6 +78,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(body, _) => body.size_hint(),
+            Self::Watched(body, ..) => body.size_hint(),
         }
     }
 }

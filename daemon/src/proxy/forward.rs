@@ -11,13 +11,14 @@
 //! On failure: the child gets JSON with a stable code; the credential has not left.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{AnswerBody, RequestBody, Tally};
@@ -25,6 +26,7 @@ use super::link::{Busy, Link};
 use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
+use super::watch::{Alarm, Watched};
 use super::{Credential, Limits, Unmatched, inject, websocket};
 use crate::policy::{Full, wait_for_turns};
 use crate::routing::{Decision, Presented, RefuseCode, RequestView, decide, overrides_method};
@@ -122,7 +124,7 @@ fn limited(
     response
 }
 
-fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
+pub(super) fn refused(link: &Link, subject: &Subject<'_>, code: RefuseCode) {
     tracing::info!(run = %link.run.id, host = %link.host_text, reason = code.code(), "refused");
     trail::refuse(
         link.state.audit.get(),
@@ -258,9 +260,20 @@ async fn send(
         }
         None => trail::pass(&link, number, &subject),
     }
-    let body = match &websocket {
-        Some(_) => RequestBody::Empty,
-        None => RequestBody::Streamed(body, credential.clone()),
+    let alarm = watches(&link, websocket.is_some(), &body).then(|| {
+        Arc::new(Alarm {
+            link: Arc::clone(&link),
+            method: method.clone(),
+            target: target.clone(),
+            raised: AtomicBool::new(false),
+        })
+    });
+    let body = match (&websocket, &alarm) {
+        (Some(_), _) => RequestBody::Empty,
+        (None, Some(alarm)) => {
+            RequestBody::Watched(Watched::new(body), credential.clone(), Arc::clone(alarm))
+        }
+        (None, None) => RequestBody::Streamed(body, credential.clone()),
     };
     let request = Request::from_parts(parts, body);
     let answer = upstream.send(manner, request).await;
@@ -272,6 +285,17 @@ async fn send(
         bytes: 0,
     };
     let mut response = answer.map_err(|error| {
+        if alarm.as_ref().is_some_and(|alarm| alarm.is_raised()) {
+            // the upstream saw no more than a broken request; the audit log knows already
+            tally.status = RefuseCode::PlaceholderMisplaced.status().as_u16();
+            let about = About {
+                host: &link.host_text,
+                method: method.as_str(),
+                path: path(),
+                route: None,
+            };
+            return Refusal::new(RefuseCode::PlaceholderMisplaced, about);
+        }
         tally.status = error.code.status().as_u16();
         refuse(error.code).because(&error.reason)
     })?;
@@ -294,6 +318,11 @@ async fn send(
         parts,
         AnswerBody::streamed(body, tally),
     ))
+}
+
+/// Whether a request's body is looked through: not one that is empty.
+fn watches(link: &Link, websocket: bool, body: &Incoming) -> bool {
+    !websocket && !body.is_end_stream() && !link.state.passes_bodies.load(Ordering::Relaxed)
 }
 
 /// Points the request at what was dialled, in the one spelling that was judged.

@@ -12,10 +12,12 @@
 //! 4. A header that overrides the method or the path: refused on covered hosts, whatever the route
 //!    allows, because what the server will do is then not what was judged (D6).
 //! 5. Path: free of tricks (D5), and in the scope of some route.
-//! 6. The longest path scope wins, then the narrower host. If the winner does not allow the
-//!    method, the request is refused: the next best route was written for other paths. Two
+//! 6. A placeholder of a connection means the routes of that connection, and only in their slot
+//!    (D7, `choice`); without one a request means the default connections.
+//! 7. Of these the longest path scope wins, then the narrower host. If the winner does not allow
+//!    the method, the request is refused: the next best route was written for other paths. Two
 //!    winners with different credentials or slots refuse each other (D13).
-//! 7. Every rule set of the winner agrees. They only forbid; no other route takes its place.
+//! 8. Every rule set of the winner agrees. They only forbid; no other route takes its place.
 //!
 //! [`explain`] is the same code with somebody listening.
 //!
@@ -23,8 +25,11 @@
 //! refused, never passed. No allocation for requests in their usual spelling.
 //! Not here: whether the chosen credential can be had (the caller looks at `Route::credential`).
 
+mod choice;
+
 use http::{HeaderMap, Method};
 
+use self::choice::{Meant, check_unmatched};
 use super::host::{Authority, Host};
 use super::path::RawPath;
 use super::placeholder::Presented;
@@ -82,6 +87,8 @@ pub enum Verdict {
     Chosen,
     /// Its scope does not contain the path as written, but some servers would read it so.
     MaybePath,
+    /// It is of another connection than the one that the request means.
+    OtherChoice,
     /// It would be the one, but does not allow the method.
     OtherMethod,
     /// Its scope does not contain the path.
@@ -175,14 +182,14 @@ fn judge<'t, C>(
     let host = &request.dialled.host;
     let port = request.dialled.port;
     if !request.scheme_https {
-        let covered = table.covers_host(host);
-        return if covered {
-            Err(RefuseCode::CleartextRefused)
-        } else {
-            Ok(Decision::Pass)
-        };
+        if table.covers_host(host) {
+            return Err(RefuseCode::CleartextRefused);
+        }
+        check_unmatched(table, request.presented)?;
+        return Ok(Decision::Pass);
     }
     if !table.covers(request.dialled) {
+        check_unmatched(table, request.presented)?;
         return Ok(Decision::Pass);
     }
     if request.host_headers.is_empty() {
@@ -192,11 +199,12 @@ fn judge<'t, C>(
         return Err(RefuseCode::MethodNotAllowed);
     }
     let path = RawPath::parse(request.path).map_err(|_trick| RefuseCode::BadPath)?;
+    let meant = Meant::of(table, request.presented)?;
 
     let on_port = || {
         table
             .candidates(host)
-            .filter(|(_, route)| route.port == port)
+            .filter(|(_, route)| route.port == port && meant.includes(route))
     };
     let empty_segment = path.has_empty_segment();
     let mut best: Option<Rank> = None;
@@ -218,6 +226,8 @@ fn judge<'t, C>(
         let rank = Some(Rank::of(host_rank, route));
         let verdict = if route.port != port {
             Verdict::OtherPort
+        } else if !meant.includes(route) {
+            Verdict::OtherChoice
         } else if let coverage @ (Coverage::Maybe | Coverage::No) = route.covers(&path) {
             // an unusual reading matters only where it would beat or meet the winner
             if rank >= best && coverage == Coverage::Maybe {
@@ -246,12 +256,15 @@ fn judge<'t, C>(
     } else if tied {
         Err(RefuseCode::Ambiguous)
     } else if let Some(route) = chosen {
+        if !meant.stands_in(&route.slot) {
+            return Err(RefuseCode::PlaceholderMisplaced);
+        }
         check_rules(route, request, &path, ruled)?;
         Ok(Decision::Inject(route))
     } else if method_fails {
-        Err(RefuseCode::MethodNotAllowed)
+        Err(meant.unfit(RefuseCode::MethodNotAllowed))
     } else {
-        Err(RefuseCode::PathNotAllowed)
+        Err(meant.unfit(RefuseCode::PathNotAllowed))
     }
 }
 

@@ -6,9 +6,10 @@
 //! Two lines of defence:
 //!
 //! 1. [`RawPath::parse`] refuses what no honest client sends: dot segments, backslashes, NUL and
-//!    other controls in any nesting of percent encoding, broken escapes, overlong UTF-8. They are
-//!    refused on every covered host, also where the scope is everything: it costs nobody
-//!    anything, and a rule that is added later finds no such request in use.
+//!    other controls in any nesting of percent encoding, broken escapes, overlong UTF-8, and dot
+//!    segments in characters that only look like dots. They are refused on every covered host, also
+//!    where the scope is everything: it costs nobody anything, and a rule that is added later finds
+//!    no such request in use.
 //! 2. What honest clients do send somewhere (`%2f` in one segment of a GitLab project, `//` in an
 //!    object's key, `;`, other encoded characters) stays possible, but a scope must not depend on
 //!    how it is read. [`PathScope::matches`] compares raw, case-sensitive segments;
@@ -23,6 +24,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use self::plain::plain;
+
+mod plain;
+
 /// Why a path is refused outright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathTrick {
@@ -32,7 +37,8 @@ pub enum PathTrick {
     /// A control character, raw or encoded: ends strings and lines elsewhere.
     #[error("the path contains a control character")]
     Control,
-    /// `.` or `..` as a segment in some encoding, also with parameters, dots or spaces behind.
+    /// `.` or `..` as a segment in some encoding or look-alike, also with parameters, dots or spaces
+    /// behind.
     #[error("the path contains a dot segment")]
     DotSegment,
     /// `?` or `#` inside what was handed over as the path.
@@ -44,7 +50,7 @@ pub enum PathTrick {
     /// Bytes that lenient decoders take for another spelling of an ASCII character.
     #[error("the path contains an overlong character")]
     Overlong,
-    /// `%` without two hexadecimal digits behind it.
+    /// `%` without two hexadecimal digits behind it, or `%uXXXX` behind other encodings.
     #[error("the path contains an incomplete percent escape")]
     Percent,
 }
@@ -55,12 +61,14 @@ pub struct RawPath<'a> {
     raw: &'a str,
     /// The path with every layer of percent encoding removed; borrowed where there is none.
     decoded: Cow<'a, [u8]>,
+    /// `decoded` as readers see it who take look-alikes for ASCII, where that differs.
+    plain: Option<Vec<u8>>,
 }
 
 impl<'a> RawPath<'a> {
     /// Checks `path`, which must be what is forwarded, byte for byte.
     ///
-    /// Allocates only for a path with a percent sign.
+    /// Allocates only for a path with a percent sign, or with characters beyond ASCII.
     pub fn parse(path: &'a str) -> Result<Self, PathTrick> {
         let bytes = path.as_bytes();
         if bytes.first() != Some(&b'/') {
@@ -81,7 +89,15 @@ impl<'a> RawPath<'a> {
             Cow::Borrowed(bytes)
         };
         check_decoded(&decoded)?;
-        Ok(Self { raw: path, decoded })
+        let plain = (!decoded.is_ascii()).then(|| decode_all(&plain(&decoded)));
+        if let Some(plain) = &plain {
+            check_decoded(plain)?;
+        }
+        Ok(Self {
+            raw: path,
+            decoded,
+            plain,
+        })
     }
 
     /// The path as it came.
@@ -93,18 +109,30 @@ impl<'a> RawPath<'a> {
     /// in `//`. Servers merge it, keep it or take what follows two leading slashes for a host. A
     /// trailing slash is no such segment.
     pub fn has_empty_segment(&self) -> bool {
-        self.decoded.windows(2).any(|pair| pair == b"//")
+        self.readings()
+            .any(|path| path.windows(2).any(|pair| pair == b"//"))
     }
 }
 
 impl RawPath<'_> {
+    /// The path in the readings that are furthest from its bytes.
+    fn readings(&self) -> impl Iterator<Item = &[u8]> {
+        [Some(&*self.decoded), self.plain.as_deref()]
+            .into_iter()
+            .flatten()
+    }
+
     /// Whether an encoded slash and a parameter meet: `/x;%2ffin/start` is `/x/start` or
     /// `/x/fin/start` by the order in which a server drops and decodes, so nothing is claimed.
     fn has_parameters_across_slashes(&self) -> bool {
+        if matches!(self.decoded, Cow::Borrowed(_)) && self.plain.is_none() {
+            return false;
+        }
         let slashes = |bytes: &[u8]| bytes.split(|byte| *byte == b'/').count();
-        matches!(self.decoded, Cow::Owned(_))
-            && self.decoded.iter().any(|byte| is_parameter_start(*byte))
-            && slashes(&self.decoded) != slashes(self.raw.as_bytes())
+        self.readings().any(|path| {
+            path.iter().any(|byte| is_parameter_start(*byte))
+                && slashes(path) != slashes(self.raw.as_bytes())
+        })
     }
 }
 
@@ -199,16 +227,18 @@ impl PathScope {
     }
 
     /// Whether a server might read `path` as one in the scope: decoded any number of times, with
-    /// slashes merged, case folded, parameters or trailing dots and spaces dropped.
+    /// slashes merged, case folded, parameters, trailing dots or spaces dropped, look-alikes taken for
+    /// ASCII.
     pub fn may_match(&self, path: &RawPath<'_>) -> bool {
         if path.has_parameters_across_slashes() {
             return true;
         }
+        path.readings().any(|path| self.may_begin(path))
+    }
+
+    fn may_begin(&self, path: &[u8]) -> bool {
         // a segment that has nothing but parameters vanishes where both are dropped: `/;x/fin`
-        let mut segments = path
-            .decoded
-            .split(|byte| *byte == b'/')
-            .filter(|s| !is_blank(s));
+        let mut segments = path.split(|byte| *byte == b'/').filter(|s| !is_blank(s));
         let mut wanted = self.prefix.split('/').filter(|segment| !segment.is_empty());
         wanted.all(|wanted| {
             segments
@@ -307,41 +337,58 @@ fn check_decoded(path: &[u8]) -> Result<(), PathTrick> {
         match (before, *byte) {
             (_, b'\\') => return Err(PathTrick::Backslash),
             (_, 0x00..=0x1f | 0x7f) => return Err(PathTrick::Control),
-            // 0xc0 and 0xc1 begin only overlong forms; after 0xe0 and 0xf0 the second byte tells
-            (_, 0xc0 | 0xc1) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f) => {
+            // 0xc0 and 0xc1 begin only overlong forms; after the others the second byte tells
+            (_, 0xc0 | 0xc1)
+            | (0xe0, 0x80..=0x9f)
+            | (0xf0, 0x80..=0x8f)
+            | (0xf8, 0x80..=0x87)
+            | (0xfc, 0x80..=0x83) => {
                 return Err(PathTrick::Overlong);
             }
             _ => {}
         }
         before = *byte;
     }
+    if path.windows(6).any(is_wide_escape) {
+        return Err(PathTrick::Percent);
+    }
     let mut segments = path.split(|byte| *byte == b'/');
     if segments.any(|segment| {
-        segment.first().is_some_and(|b| matches!(b, b'.' | b' ')) && is_dot_segment(segment)
+        segment.first().is_some_and(|b| *b == b'.' || is_space(*b)) && is_dot_segment(segment)
     }) {
         return Err(PathTrick::DotSegment);
     }
     Ok(())
 }
 
+/// `%uXXXX`, which is no escape by any standard and one by some servers. It can only come out of
+/// another escape: on its own it is an incomplete one.
+fn is_wide_escape(text: &[u8]) -> bool {
+    matches!(text, [b'%', b'u' | b'U', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit))
+}
+
 /// Dots, and nothing else that every server keeps: `..;x` (parameters), `...` and `.. ` (Windows),
-/// `..?` and `..#` after decoding.
+/// `..+` (a form's space), `..?` and `..#` after decoding.
 fn is_dot_segment(segment: &[u8]) -> bool {
     let name = without_parameters(segment);
-    name.contains(&b'.') && name.iter().all(|byte| matches!(byte, b'.' | b' '))
+    name.contains(&b'.') && name.iter().all(|byte| *byte == b'.' || is_space(*byte))
 }
 
 /// Whether a decoded segment may name the same thing as a segment of a scope.
 fn may_equal(segment: &[u8], wanted: &[u8]) -> bool {
-    let same = |text: &[u8]| text.eq_ignore_ascii_case(wanted);
-    let trimmed = |text: &[u8]| {
-        let end = text
-            .iter()
-            .rposition(|b| !matches!(b, b'.' | b' '))
-            .map_or(0, |at| at + 1);
-        text.get(..end).is_some_and(same)
-    };
-    same(segment) || trimmed(segment) || trimmed(without_parameters(segment))
+    let wanted = trimmed(wanted);
+    let same = |text: &[u8]| trimmed(text).eq_ignore_ascii_case(wanted);
+    same(segment) || same(without_parameters(segment))
+}
+
+/// The segment without spaces around it, and without dots behind it.
+fn trimmed(segment: &[u8]) -> &[u8] {
+    let start = segment.iter().position(|b| !is_space(*b)).unwrap_or(0);
+    let end = segment
+        .iter()
+        .rposition(|b| *b != b'.' && !is_space(*b))
+        .map_or(start, |at| at + 1);
+    segment.get(start..end).unwrap_or_default()
 }
 
 /// The segment up to `;` (parameters), or `?` and `#` that were encoded.
@@ -357,7 +404,14 @@ fn is_parameter_start(byte: u8) -> bool {
 }
 
 fn is_blank(segment: &[u8]) -> bool {
-    without_parameters(segment).iter().all(|byte| *byte == b' ')
+    without_parameters(segment)
+        .iter()
+        .all(|byte| is_space(*byte))
+}
+
+/// A space, or what decoders of forms take for one.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'+')
 }
 
 #[cfg(test)]

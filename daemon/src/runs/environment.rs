@@ -37,6 +37,7 @@ use authsome_proto::RunId;
 use self::options::Rules;
 use self::roots::Trusted;
 pub use self::roots::{RUN_CA_MARKER, SystemRoots};
+use crate::providers::is_vital_variable;
 use crate::routing::HostPattern;
 
 pub use authsome_proto::environment::PARENT_VARIABLES;
@@ -80,6 +81,21 @@ const REMOVED_VARIABLES: [&str; 12] = [
     "npm_config_noproxy",
     "npm_config_proxy",
     "npm_config_no_proxy",
+];
+
+/// Set besides those above.
+const OTHER_VARIABLES: [&str; 11] = [
+    "AUTHSOME_RUN",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "JAVA_TOOL_OPTIONS",
+    "NODE_OPTIONS",
+    "NODE_USE_ENV_PROXY",
+    "NO_PROXY",
+    "PHP_INI_SCAN_DIR",
+    "WGETRC",
+    "http_proxy",
+    "https_proxy",
 ];
 
 /// Last component of the folder in `PHP_INI_SCAN_DIR`; an outer run's is recognised by it.
@@ -188,6 +204,18 @@ pub enum PrepareError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Whether a run sets or removes the variable `name` itself, or programs live by it, so that no
+/// placeholder can stand there. In any case: some clients read theirs so.
+pub fn is_own(name: &str) -> bool {
+    let known = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
+    known(&BUNDLE_VARIABLES)
+        || known(&BUNDLE_VARIABLES_IF_THERE)
+        || known(&ADDITION_VARIABLES)
+        || known(&REMOVED_VARIABLES)
+        || known(&OTHER_VARIABLES)
+        || is_vital_variable(name)
 }
 
 /// Writes the files of a run and says what its program's environment is.

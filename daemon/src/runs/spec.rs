@@ -1,17 +1,22 @@
 //! What a run may use. Pure.
 //!
 //! A run is granted each provider's default connection, also one that comes later. `--connection`
-//! replaces a provider's default, `--only` limits the providers. A run inside a run can only
-//! narrow: it never gets a provider, a connection or a policy that the outer one lacks. Project
-//! files narrow every run they apply to, and those of an outer run apply inside it.
+//! replaces a provider's default, `--only` limits the providers, `--env` adds a connection beside
+//! the default one, for requests that carry its placeholder. A run inside a run can only narrow: it
+//! never gets a provider, a connection or a policy that the outer one lacks. Project files narrow
+//! every run they apply to, and those of an outer run apply inside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use authsome_proto::request::{ProjectFile, Unmatched};
-use authsome_proto::{ConnectionName, ProviderName};
+use authsome_proto::{ConnectionName, ProviderName, VariableName};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Project;
+
+/// What a variable's placeholder chooses: a connection by name, or whichever the run uses of the
+/// provider by default.
+pub type Chosen = (ProviderName, Option<ConnectionName>);
 
 /// What a run may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,12 @@ pub struct RunSpec {
     /// outermost first. Absent in records of daemons that knew none.
     #[serde(default)]
     pub projects: Vec<ProjectFile>,
+    /// Variables that get a random placeholder.
+    #[serde(default)]
+    pub variables: BTreeMap<VariableName, Chosen>,
+    /// Connections granted beside the default ones, for requests that carry their placeholder.
+    #[serde(default)]
+    pub added: BTreeSet<(ProviderName, ConnectionName)>,
 }
 
 /// What a run inside a run asks for.
@@ -37,6 +48,8 @@ pub struct Asked {
     pub only: Option<BTreeSet<ProviderName>>,
     /// What happens to hosts without a route, if it says so.
     pub unmatched: Option<Unmatched>,
+    /// Variables with what their placeholders choose.
+    pub variables: BTreeMap<VariableName, Chosen>,
 }
 
 /// Why a run inside a run cannot have what it asks for.
@@ -59,6 +72,18 @@ pub enum NarrowError {
 }
 
 impl RunSpec {
+    /// The spec of a run that is inside of none; `unmatched` is the configuration's.
+    pub fn outermost(asked: Asked, unmatched: Unmatched) -> Self {
+        Self {
+            replaced: asked.replaced,
+            only: asked.only,
+            unmatched: asked.unmatched.unwrap_or(unmatched),
+            projects: Vec::new(),
+            added: named(&asked.variables).collect(),
+            variables: asked.variables,
+        }
+    }
+
     /// Whether the run may use `provider` at all.
     pub fn allows(&self, provider: &ProviderName) -> bool {
         self.only
@@ -74,6 +99,17 @@ impl RunSpec {
     ) -> Option<ConnectionName> {
         self.allows(provider)
             .then(|| self.replaced.get(provider).or(default).cloned())?
+    }
+
+    /// Whether the run uses `connection`, by default or for requests with its placeholder.
+    pub fn grants(
+        &self,
+        provider: &ProviderName,
+        connection: &ConnectionName,
+        default: Option<&ConnectionName>,
+    ) -> bool {
+        self.connection(provider, default).as_ref() == Some(connection)
+            || self.added.contains(&(provider.clone(), connection.clone()))
     }
 
     /// `inner` as a run inside this one; `default_of` tells a provider's default connection.
@@ -97,6 +133,19 @@ impl RunSpec {
                 });
             }
         }
+        for (provider, connection) in inner.variables.values() {
+            if !self.allows(provider) {
+                return Err(NarrowError::Provider(provider.clone()));
+            }
+            if let Some(connection) = connection
+                && !self.grants(provider, connection, default_of(provider).as_ref())
+            {
+                return Err(NarrowError::Connection {
+                    provider: provider.clone(),
+                    connection: connection.clone(),
+                });
+            }
+        }
         if let Some(missing) = inner.only.iter().flatten().find(|name| !self.allows(name)) {
             return Err(NarrowError::Provider(missing.clone()));
         }
@@ -107,11 +156,23 @@ impl RunSpec {
         // a connection that the outer run pinned stays pinned inside
         let mut replaced = self.replaced.clone();
         replaced.extend(inner.replaced);
+        // and what it was granted beside the defaults stays granted, with placeholders of its own:
+        // the outer run's choose nothing here
+        let mut added = self.added.clone();
+        added.extend(named(&inner.variables));
+        let mut variables = self.variables.clone();
+        variables.extend(inner.variables);
+        let only = inner.only.or_else(|| self.only.clone());
+        let left = |provider: &ProviderName| only.as_ref().is_none_or(|it| it.contains(provider));
+        added.retain(|(provider, _)| left(provider));
+        variables.retain(|_, (provider, _)| left(provider));
         Ok(Self {
             replaced,
-            only: inner.only.or_else(|| self.only.clone()),
+            only,
             unmatched,
             projects: self.projects.clone(),
+            variables,
+            added,
         })
     }
 
@@ -124,6 +185,9 @@ impl RunSpec {
                 Some(granted) => granted.intersection(only).cloned().collect(),
                 None => only.clone(),
             });
+            self.added.retain(|(provider, _)| only.contains(provider));
+            self.variables
+                .retain(|_, (provider, _)| only.contains(provider));
         }
         if project.denies_unmatched {
             self.unmatched = Unmatched::Deny;
@@ -133,6 +197,15 @@ impl RunSpec {
         }
         self
     }
+}
+
+/// The connections that variables choose by name.
+fn named(
+    variables: &BTreeMap<VariableName, Chosen>,
+) -> impl Iterator<Item = (ProviderName, ConnectionName)> {
+    variables
+        .values()
+        .filter_map(|(provider, connection)| Some((provider.clone(), connection.clone()?)))
 }
 
 #[cfg(test)]
@@ -153,6 +226,8 @@ mod tests {
             only: only.map(|names| names.iter().map(|name| p(name)).collect()),
             unmatched,
             projects: Vec::new(),
+            variables: BTreeMap::new(),
+            added: BTreeSet::new(),
         }
     }
 
@@ -178,7 +253,74 @@ mod tests {
             replaced,
             only,
             unmatched,
+            variables: BTreeMap::new(),
         }
+    }
+
+    fn variables(chosen: &[(&str, &str, Option<&str>)]) -> BTreeMap<VariableName, Chosen> {
+        let one = |(name, provider, connection): &(&str, &str, Option<&str>)| {
+            (name.parse().unwrap(), (p(provider), connection.map(c)))
+        };
+        chosen.iter().map(one).collect()
+    }
+
+    fn with_variables(chosen: &[(&str, &str, Option<&str>)]) -> Asked {
+        Asked {
+            variables: variables(chosen),
+            ..asked(&[], None, None)
+        }
+    }
+
+    /// D7
+    #[test]
+    fn variables_add_the_connections_they_name() {
+        let asked = with_variables(&[("A", "a", Some("team")), ("B", "a", None)]);
+        let run = RunSpec::outermost(asked, Unmatched::Tunnel);
+        assert_eq!(run.added, [(p("a"), c("team"))].into());
+        assert!(run.grants(&p("a"), &c("team"), None));
+        assert!(run.grants(&p("a"), &c("default"), Some(&c("default"))));
+        assert!(!run.grants(&p("a"), &c("other"), Some(&c("default"))));
+    }
+
+    /// D7, L3
+    #[test]
+    fn a_run_inside_a_run_adds_only_what_the_outer_one_was_granted() {
+        let asked = with_variables(&[("A", "a", Some("team")), ("B", "b", None)]);
+        let mut outer = RunSpec::outermost(asked, Unmatched::Tunnel);
+        let default_of = |_: &ProviderName| Some(c("default"));
+        for (inner, works) in [
+            (&[("X", "a", Some("team"))], true),
+            (&[("X", "a", Some("default"))], true),
+            (&[("X", "a", None)], true),
+            (&[("X", "a", Some("other"))], false),
+            (&[("X", "z", Some("team"))], false),
+        ] {
+            let narrowed = outer.narrow(with_variables(inner), default_of);
+            assert_eq!(narrowed.is_ok(), works, "{inner:?}");
+        }
+        // the outer run's own stay, also where an inner one takes the variable for something else
+        let inner = outer
+            .narrow(with_variables(&[("A", "a", None)]), default_of)
+            .unwrap();
+        assert_eq!(inner.added, outer.added);
+        assert_eq!(
+            inner.variables,
+            variables(&[("A", "a", None), ("B", "b", None)])
+        );
+        // and go where their provider is left out
+        let only_b = outer.narrow(asked_only(&["b"]), default_of).unwrap();
+        assert_eq!(only_b.added, BTreeSet::new());
+        assert_eq!(only_b.variables, variables(&[("B", "b", None)]));
+        outer.only = Some([p("b")].into());
+        assert!(
+            outer
+                .narrow(with_variables(&[("X", "a", Some("team"))]), default_of)
+                .is_err()
+        );
+    }
+
+    fn asked_only(only: &[&str]) -> Asked {
+        asked(&[], Some(only), None)
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub(crate) struct Seen {
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body_len: usize,
+    /// Whether the body came to its end.
+    pub(crate) whole: bool,
     pub(crate) trailers: Option<HeaderMap>,
 }
 
@@ -194,11 +196,15 @@ pub(crate) fn acceptor(
 
 async fn read(request: Request<Incoming>) -> Seen {
     let (parts, mut body) = request.into_parts();
-    let (mut body_len, mut trailers) = (0, None);
-    while let Some(Ok(frame)) = body.frame().await {
-        match frame.into_data() {
-            Ok(data) => body_len += data.len(),
-            Err(frame) => trailers = frame.into_trailers().ok(),
+    let (mut body_len, mut whole, mut trailers) = (0, true, None);
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => body_len += data.len(),
+            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
+            Err(_) => {
+                whole = false;
+                break;
+            }
         }
     }
     Seen {
@@ -207,6 +213,7 @@ async fn read(request: Request<Incoming>) -> Seen {
         version: parts.version,
         headers: parts.headers,
         body_len,
+        whole,
         trailers,
     }
 }

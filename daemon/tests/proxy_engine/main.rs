@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http2_and_websocket;

@@ -337,7 +337,6 @@ fn with_a_region_the_key_serves_that_host_alone() {
 
 /// D7: a placeholder of one connection takes no other, and where it does not belong it is refused.
 #[test]
-#[ignore = "needs `run --env`"]
 fn swapped_placeholders_are_refused() {
     let world = World::with_both();
     let run = LiveRun::start(

@@ -165,6 +165,8 @@ pub(super) fn providers(broker: &Broker) -> Providers {
 }
 
 pub(super) fn runs(broker: &Broker) -> Vec<Run> {
+    // asked before the living ones: who is taken up in between is in both, and never in none
+    let absent = broker.absent_runs();
     let mut runs: Vec<Run> = broker
         .living_runs()
         .iter()
@@ -177,10 +179,14 @@ pub(super) fn runs(broker: &Broker) -> Vec<Run> {
             ..stored(run.record().clone())
         })
         .collect();
-    runs.extend(broker.absent_runs().into_iter().map(|run| Run {
-        problem: Some(run.problem),
-        ..stored(run.record)
-    }));
+    for run in absent {
+        if runs.iter().all(|living| living.run != run.record.id) {
+            runs.push(Run {
+                problem: Some(run.problem),
+                ..stored(run.record)
+            });
+        }
+    }
     runs.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     runs
 }

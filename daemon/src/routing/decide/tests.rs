@@ -254,7 +254,12 @@ fn a_credential_is_used_only_when_every_name_agrees() {
     let leak = |name: &[u8]| -> &'static [u8] { Box::leak(name.to_vec().into_boxed_slice()) };
     for first in good {
         let first = leak(first);
-        for sni in [None, Some("api.openai.com"), Some("API.openai.com")] {
+        for sni in [
+            None,
+            Some("api.openai.com"),
+            Some("API.openai.com"),
+            Some("api.openai.com."),
+        ] {
             assert_eq!(ask(vec![first], sni), "openai/default");
             assert_eq!(ask(vec![first, first], sni), "openai/default");
         }
@@ -499,6 +504,62 @@ fn explain_names_every_route_of_the_host_and_decides_as_decide() {
     assert_eq!(found.get(1).unwrap().1, Verdict::MaybePath);
 }
 
+fn scopes(texts: &[&str]) -> Vec<PathScope> {
+    let scopes = texts.iter().map(|text| PathScope::parse(text).unwrap());
+    scopes.collect()
+}
+
+/// A path of a few segments in odd spellings.
+fn any_path() -> impl Strategy<Value = String> {
+    let segment = prop::sample::select(vec![
+        "v1", "v2", "x", "V1", "", "%76%31", "v1;a", "v1.", ";a", "%2f", "v%31", "v1%2fx", "ｖ1",
+        "v3",
+    ]);
+    prop::collection::vec(segment, 0..4).prop_map(|segments| format!("/{}", segments.join("/")))
+}
+
+/// D5: what is written, what some server reads, and what nobody reads as an exception
+#[test]
+fn an_exception_takes_its_paths_from_the_route_in_every_reading() {
+    let except = |texts: &[&str]| {
+        let mut route = route("rest", &["a.example"], "/**", &[]);
+        route.except = scopes(texts);
+        vec![route]
+    };
+    for (path, expected) in [
+        ("/", "rest/default"),
+        ("/x", "rest/default"),
+        ("/finx", "rest/default"),
+        ("/x/fin", "rest/default"),
+        ("/x%2ffin", "rest/default"),
+        ("/fin", "path_not_allowed"),
+        ("/fin/start", "path_not_allowed"),
+        ("/v1/voice/x", "path_not_allowed"),
+        ("/v1/voices", "rest/default"),
+        ("/v1", "rest/default"),
+        ("/FIN", "bad_path"),
+        ("/%66in", "bad_path"),
+        ("/fin;x", "bad_path"),
+        ("/fin%2fx", "bad_path"),
+        ("/v1%2fvoice", "bad_path"),
+        ("/v1/Voice", "bad_path"),
+        ("//fin", "bad_path"),
+        ("//x", "bad_path"),
+        ("/x//y", "bad_path"),
+    ] {
+        let asked = Ask::get("a.example", path).run(except(&["/fin", "/v1/voice"]));
+        assert_eq!(asked, expected, "{path}");
+    }
+    // an exception inside another route's scope does not take that route's paths
+    let mut both = except(&["/fin"]);
+    both.push(route("fin", &["a.example"], "/fin", &[]));
+    assert_eq!(
+        Ask::get("a.example", "/fin/x").run(both.clone()),
+        "fin/default"
+    );
+    assert_eq!(Ask::get("a.example", "/x").run(both), "rest/default");
+}
+
 fn any_route() -> impl Strategy<Value = Route<()>> {
     let host = prop::sample::select(vec!["a.b.example.com", "*.b.example.com", "*.example.com"]);
     let path = prop::sample::select(vec!["", "/v1", "/v1/x", "/V1", "/v2"]);
@@ -508,17 +569,20 @@ fn any_route() -> impl Strategy<Value = Route<()>> {
         vec![Method::GET, Method::POST],
     ]);
     let port = prop::sample::select(vec![443_u16, 443, 443, 8443]);
+    let except = prop::sample::select(vec![vec![], vec!["/v1"], vec!["/v1/x", "/v2"], vec!["/V1"]]);
     (
         prop::sample::select(vec!["p", "q", "p/two"]),
         host,
         path,
         methods,
         port,
+        except,
         any::<bool>(),
     )
-        .prop_map(|(name, host, path, methods, port, key)| {
+        .prop_map(|(name, host, path, methods, port, except, key)| {
             let mut route = route(name, &[host], path, &methods);
             route.port = port;
+            route.except = scopes(&except);
             if key {
                 route.slot = Slot::Query { name: "key".into() };
             }
@@ -534,11 +598,11 @@ proptest! {
     fn the_order_of_routes_never_changes_a_decision(
         (routes, shuffled) in prop::collection::vec(any_route(), 0..6)
             .prop_flat_map(|routes| (Just(routes.clone()), Just(routes).prop_shuffle())),
-        path in prop::sample::select(vec!["/", "/v1", "/v1/x/y", "/V1", "/v1%2fx", "//v1", "/v2;a", "/v3"]),
+        path in any_path(),
         method in prop::sample::select(vec![Method::GET, Method::POST, Method::DELETE]),
         https in any::<bool>(),
     ) {
-        let ask = Ask { https, hosts: vec![b"a.b.example.com:443"], ..Ask::of(method.clone(), "a.b.example.com:443", path) };
+        let ask = Ask { https, hosts: vec![b"a.b.example.com:443"], ..Ask::of(method.clone(), "a.b.example.com:443", &path) };
         let (one, other) = (RouteTable::build(routes.clone()), RouteTable::build(shuffled));
         ask.with(|request| {
             let shown = |decision: Decision<'_, ()>| match decision {
@@ -555,7 +619,9 @@ proptest! {
                 Decision::Inject(route) => {
                     prop_assert!(covered && https && route.port == 443);
                     prop_assert!(route.methods.allow(&method));
-                    prop_assert!(route.path.matches(&RawPath::parse(path).unwrap()));
+                    let raw = RawPath::parse(&path).unwrap();
+                    prop_assert!(route.path.matches(&raw));
+                    prop_assert!(!route.except.iter().any(|except| except.may_match(&raw)));
                     prop_assert!(route.hosts.iter().any(|host| host.matches(&request.dialled.host)));
                 }
                 Decision::Refuse(_) => {}

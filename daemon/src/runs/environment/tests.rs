@@ -444,3 +444,22 @@ fn node_and_java_read_options_with_odd_folder_names() {
             .any(|warning| warning.starts_with("PHP"))
     );
 }
+
+/// D7: no placeholder can take the place of what leads programs to the proxy.
+#[test]
+fn every_variable_of_a_run_is_known_as_its_own() {
+    let mut fixture = Fixture::new().with("JAVA_TOOL_OPTIONS", "-Dx=y");
+    for name in BUNDLE_VARIABLES_IF_THERE {
+        fixture = fixture.with(name, "");
+    }
+    let environment = fixture.prepare("runown");
+    let set = environment.set.iter().map(|(name, _)| name);
+    for name in set.chain(&environment.remove) {
+        assert!(is_own(name), "{name}");
+        assert!(is_own(&name.to_ascii_lowercase()), "{name}");
+    }
+    for name in ["PATH", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES"] {
+        assert!(is_own(name), "{name}");
+    }
+    assert!(!is_own("INTERCOM_API_KEY"));
+}
