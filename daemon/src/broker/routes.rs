@@ -16,7 +16,7 @@ use super::upstream::Settings;
 use crate::connections::ConnectionRecord;
 use crate::providers::{Definition, RouteRule, Source, hosts_gained};
 use crate::proxy::{Reach, RouteCredential};
-use crate::routing::{Choice, HostPattern, Route, RouteTable};
+use crate::routing::{Choice, HostPattern, PathScope, Route, RouteTable};
 use crate::vault::VaultError;
 
 /// How long to wait before credentials that the vault did not give are looked for again. Shorter
@@ -280,16 +280,29 @@ fn route(
     }
 }
 
-/// Whether one of `routes` leaves out a part of its hosts that `definition` is for. Those hosts are
-/// intercepted anyway, so the refusal can name the login that is missing.
+/// Whether `definition` and one of `routes` divide the paths of a host among them, as two APIs with a
+/// key each do: one leaves out what the other is for. Such a host is intercepted anyway, so the
+/// refusal can name the login that is missing.
+///
+/// Not where some route is for the same paths already: a definition of the user's own has taken the
+/// place, and beside it nothing is missing, nor may anything be ambiguous (threat D13).
 fn is_left_to(definition: &Definition, routes: &[Route<RouteCredential>]) -> bool {
-    let leaves = |route: &Route<RouteCredential>, to: &RouteRule| {
-        route.port == to.port
-            && route.except.iter().any(|except| except.covers(&to.path))
-            && route.hosts.iter().any(|host| to.hosts.contains(host))
+    let leaves = |except: &[PathScope], path| except.iter().any(|except| except.covers(path));
+    let pairs = || {
+        definition.routes.iter().flat_map(|rule| {
+            let same_place = |route: &&Route<RouteCredential>| {
+                route.port == rule.port && route.hosts.iter().any(|host| rule.hosts.contains(host))
+            };
+            routes
+                .iter()
+                .filter(same_place)
+                .map(move |route| (rule, route))
+        })
     };
-    let mut rules = definition.routes.iter();
-    rules.any(|rule| routes.iter().any(|route| leaves(route, rule)))
+    pairs().all(|(rule, route)| route.path != rule.path)
+        && pairs().any(|(rule, route)| {
+            leaves(&route.except, &rule.path) || leaves(&rule.except, &route.path)
+        })
 }
 
 /// Routes that refuse: nothing may pass where the credential of this connection would go; of the

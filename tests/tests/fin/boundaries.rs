@@ -4,6 +4,8 @@ use authsome_tests::raw::{Answer, Proxy};
 use authsome_tests::stand_in::intercom::{API_HOSTS, EVENTS_HOST};
 use authsome_tests::{Canary, Home, Intercom, LiveRun, StandIn};
 
+use serde_json::json;
+
 use crate::{API, PLACEHOLDER, World, bearer, post};
 
 /// Paths that no honest client writes, and that some server would take for one of the Fin API, or
@@ -86,7 +88,7 @@ fn without_a_fin_key_the_fin_paths_get_no_other() {
     let run = LiveRun::start(&world.home, &[]);
     for path in ["/fin/start", "/fin/reply", "/fin/procedures/5/run", "/fin"] {
         let answer = run.proxy().ask(API, &post(API, path, "a")).unwrap();
-        refused(&answer, &["path_not_allowed"]);
+        refused(&answer, &["login_needed"]);
         says_to_log_in_to(&answer, "intercom-fin");
     }
     for path in TRICKS {
@@ -108,13 +110,13 @@ fn without_a_rest_key_the_other_paths_get_no_other() {
     for (path, _) in LOOK_ALIKES {
         refused(
             &proxy.ask(API, &post(API, path, "a")).unwrap(),
-            &["path_not_allowed"],
+            &["login_needed"],
         );
-        refused(&proxy.get(API, path).unwrap(), &["path_not_allowed"]);
+        refused(&proxy.get(API, path).unwrap(), &["login_needed"]);
     }
     for path in ["/", "/contacts", "/me", "/conversations/5/reply"] {
         let answer = proxy.get(API, path).unwrap();
-        refused(&answer, &["path_not_allowed"]);
+        refused(&answer, &["login_needed"]);
         says_to_log_in_to(&answer, "intercom");
     }
     tricks_are_refused(&proxy);
@@ -295,7 +297,6 @@ fn without_a_region_the_key_serves_all_three_hosts() {
 
 /// A key for one region goes to that region's host alone; the answer says so.
 #[test]
-#[ignore = "needs `login --region`"]
 fn with_a_region_the_key_serves_that_host_alone() {
     let world = World::new();
     world
@@ -336,7 +337,6 @@ fn with_a_region_the_key_serves_that_host_alone() {
 
 /// D7: a placeholder of one connection takes no other, and where it does not belong it is refused.
 #[test]
-#[ignore = "needs `run --env`"]
 fn swapped_placeholders_are_refused() {
     let world = World::with_both();
     let run = LiveRun::start(
@@ -396,6 +396,51 @@ fn a_login_is_named_only_where_it_would_help() {
     says_to_log_in_to(&run.proxy().get(API, "/contacts").unwrap(), "intercom");
     world.log_in_to_rest();
     assert_eq!(run.proxy().get(API, "/contacts").unwrap().status, 200);
+}
+
+/// D13: a definition of one's own that covers what a bundled one does needs no login to that one,
+/// and no word of it: nothing is ambiguous about the only key there is.
+#[test]
+fn a_definition_of_ones_own_stands_in_for_the_bundled_one() {
+    for (name, other, path) in [
+        ("my-fin", "intercom", "/fin/start"),
+        ("my-rest", "intercom-fin", "/contacts"),
+    ] {
+        let mut world = World::new();
+        let scope = match name {
+            "my-fin" => json!({ "path": "/fin/**", "methods": ["POST"] }),
+            _ => json!({ "except": ["/fin/**"] }),
+        };
+        let mut route = json!({
+            "hosts": [API], "header": { "name": "Authorization", "prefix": "Bearer" },
+        });
+        for (field, value) in scope.as_object().unwrap() {
+            route[field] = value.clone();
+        }
+        let definition = json!({
+            "v": 1, "name": name, "display_name": "Mine", "auth": "api_key", "routes": [route],
+        });
+        let file = world.home.write("own.json", definition.to_string());
+        world
+            .home
+            .authsome(["register"])
+            .arg(file)
+            .output()
+            .succeeded();
+        let key = world.home.watch(Canary::new());
+        world.home.login_with(name, &key, &[]);
+        world.home.login_with(other, &world.home.canary(), &[]);
+        let run = LiveRun::start(&world.home, &[]);
+        let answer = run.proxy().ask(API, &post(API, path, "a")).unwrap();
+        assert_eq!(
+            answer.code(),
+            None,
+            "refused beside {other}: {}",
+            answer.text
+        );
+        let last = world.stand_in.last();
+        assert_eq!(last.header("authorization"), [bearer(&key)], "{path}");
+    }
 }
 
 #[track_caller]
