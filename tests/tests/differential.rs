@@ -171,7 +171,7 @@ fn paths(seed: u64) -> Vec<String> {
     while paths.len() < PATHS {
         // half of them begin near the scope, where readings differ
         let start = ["/", "/fin", "/fin/", "/contacts/"][numbers.below(4)];
-        let pieces = (0..numbers.below(6) + 1).map(|_| PIECES[numbers.below(PIECES.len())]);
+        let pieces = (0..=numbers.below(6)).map(|_| PIECES[numbers.below(PIECES.len())]);
         paths.insert(format!("{start}{}", pieces.collect::<String>()));
     }
     paths.extend(TABLE.iter().map(|path| (*path).to_owned()));

@@ -196,7 +196,7 @@ async fn read(request: Request<Incoming>) -> Seen {
     let (parts, mut body) = request.into_parts();
     let (mut body_len, mut whole, mut trailers) = (0, true, None);
     while let Some(frame) = body.frame().await {
-        match frame.map(|frame| frame.into_data()) {
+        match frame.map(hyper::body::Frame::into_data) {
             Ok(Ok(data)) => body_len += data.len(),
             Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
             Err(_) => {
