@@ -474,6 +474,7 @@ fn the_table_covers_hosts_by_port_and_for_cleartext_by_name() {
     assert!(table.covers(&authority("x.openai.azure.com")));
     assert!(!table.covers(&authority("openai.azure.com")));
     assert_eq!(table.routes().count(), 3);
+    assert_eq!(format!("{table:?}"), "RouteTable(3 routes)");
 }
 
 #[test]
