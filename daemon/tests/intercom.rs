@@ -2,11 +2,6 @@
 //! which gets none (threats D1, D4, D5, D6, D13).
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: what does not work here fails the test that called"
-)]
-
 use std::sync::Arc;
 
 use authsome_proto::ConnectionName;

@@ -42,6 +42,7 @@ use super::body::RequestBody;
 use super::dial::{self, DialError, Purpose};
 use super::roots::TrustedRoots;
 use super::tls;
+use super::watch::WatchError;
 use super::wire::Wire;
 use crate::routing::{Host, RefuseCode};
 
@@ -280,6 +281,9 @@ impl fmt::Debug for Upstream {
     }
 }
 
+/// Why a child's body ended early.
+type ChildError = WatchError<hyper::Error>;
+
 /// Why a request got no answer, in the words for the child.
 #[derive(Debug)]
 pub(super) struct SendError {
@@ -294,6 +298,13 @@ impl SendError {
         while let Some(this) = cause {
             if let Some(connect) = this.downcast_ref::<ConnectError>() {
                 return Self::connecting(connect);
+            }
+            // the child's own body, not the upstream, is what broke
+            if let Some(WatchError::Transfer(error)) = this.downcast_ref::<ChildError>() {
+                return Self {
+                    code: RefuseCode::Malformed,
+                    reason: format!("its body broke off: {}", chain(error)),
+                };
             }
             // the outermost says only "client error (SendRequest)"
             if cause.is_some() && this.source().is_none() {
