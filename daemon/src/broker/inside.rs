@@ -70,6 +70,18 @@ impl Broker {
         }
     }
 
+    /// How many runs there are from `run` outwards, itself included.
+    pub(super) fn depth(&self, run: &Arc<Run>) -> usize {
+        let mut depth = 1;
+        let mut next = run.record().outer.clone();
+        // an outer run is always older, so this ends
+        while let Some(run) = next.and_then(|id| self.runs.find(&id)) {
+            depth += 1;
+            next = run.record().outer.clone();
+        }
+        depth
+    }
+
     /// Whether `run` is the run `outer` or lies inside of it.
     fn is_within(&self, run: &Arc<Run>, outer: &RunId) -> bool {
         let mut at = Some(Arc::clone(run));

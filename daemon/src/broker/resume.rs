@@ -211,6 +211,13 @@ impl Broker {
                 self.say_ended(&record, RunEnding::Expired);
                 continue;
             }
+            // outer ones come first: this one could not be taken up, or ended meanwhile
+            if let Some(outer) = &record.outer
+                && self.runs.find(outer).is_none()
+            {
+                self.lose(&record, "the run around it is over");
+                continue;
+            }
             let resumed = fs::read_to_string(run_dir.join("authority.pem"))
                 .map_err(|error| error.to_string())
                 .and_then(|pem| {
@@ -235,8 +242,10 @@ impl Broker {
                 Ok(projects) => projects,
                 // written by a daemon that knew more: without its rules the run would be wider
                 Err(error) => {
-                    tracing::warn!(run = %record.id, %error, "the run is over: its project file");
-                    remove(&run_dir);
+                    self.lose(
+                        &record,
+                        &format!("its project file cannot be used ({error})"),
+                    );
                     continue;
                 }
             };

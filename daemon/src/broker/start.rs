@@ -35,6 +35,11 @@ use crate::sys::pidfd::Identity;
 /// every other change.
 const PREPARE_MAX: Duration = Duration::from_secs(10);
 
+/// Most runs inside of each other: scripts that call each other are a handful deep. Each holds the
+/// project files of all around it, and they end one inside of the other, so a program that nests
+/// without end would take the daemon's memory and its stack.
+const DEPTH_MAX: usize = 16;
+
 /// What the control socket knows of the process that asks.
 #[derive(Debug)]
 pub struct Asker {
@@ -63,6 +68,13 @@ impl Broker {
                 .hint("start the command from outside of that run"));
             }
         };
+        if outer.as_ref().is_some_and(|it| self.depth(it) >= DEPTH_MAX) {
+            return Err(WireError::new(
+                ErrorCode::RefusedInsideRun,
+                format!("{DEPTH_MAX} runs are inside of each other already"),
+            )
+            .hint("start the command from outside of the innermost run"));
+        }
         let mut spec = self.spec_of(&request, outer.as_deref())?;
         let mut projects = outer
             .as_ref()

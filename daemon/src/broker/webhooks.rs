@@ -177,7 +177,7 @@ impl Broker {
         // ended by the endpoint's removal, or by the daemon, which waits for them
         self.proxy_tasks.spawn(async move {
             if let Some(secrets) = broker.secrets(&endpoint.name).await {
-                endpoint.set_secrets(&secrets);
+                endpoint.offer_secrets(&secrets);
             }
             server::serve(endpoint, listener, broker, shutdown).await;
         });
@@ -316,18 +316,26 @@ impl Broker {
             .put(&key(name), item)
             .await
             .map_err(|error| error.explain(&doing))?;
-        self.webhooks
-            .records
-            .insert(record.clone())
-            .map_err(|error| storage(&doing, &error))?;
+        let remember = |doing: &str| {
+            let remembered = self.webhooks.records.insert(record.clone());
+            remembered.map_err(|error| storage(doing, &error))
+        };
         match &plan.change {
             Change::Add(_) => {
+                remember(&doing)?;
                 let endpoint = Endpoint::new(&record)
                     .map_err(|error| WireError::new(ErrorCode::Internal, error.to_string()))?;
                 endpoint.set_secrets(&secrets_now);
                 self.serve_webhook(Arc::new(endpoint), plan.take_listener());
             }
-            Change::Rotate { .. } => self.endpoint(name)?.set_secrets(&secrets_now),
+            Change::Rotate { .. } => {
+                // first: what the vault holds counts from now on, and a replaced secret is dead also
+                // where the time of that cannot be written down
+                self.endpoint(name)?.set_secrets(&secrets_now);
+                remember(&format!(
+                    "write down that the secret of webhook `{name}` was replaced, which it is"
+                ))?;
+            }
         }
         tracing::info!(webhook = %name, rotated = plan.is_rotation(), "stored");
         Ok(WebhookStored {
@@ -370,7 +378,7 @@ impl Broker {
                 && endpoint.keys(Timestamp::now()).is_none()
                 && let Some(secrets) = self.secrets(&record.name).await
             {
-                endpoint.set_secrets(&secrets);
+                endpoint.offer_secrets(&secrets);
             }
         }
         Ok(records.iter().map(|record| self.describe(record)).collect())
@@ -465,7 +473,7 @@ impl Broker {
         if let Some(keys) = endpoint.keys(now) {
             return Ok(keys);
         }
-        endpoint.set_secrets(&self.stored_secrets(&endpoint.name).await?);
+        endpoint.offer_secrets(&self.stored_secrets(&endpoint.name).await?);
         Ok(endpoint.keys(now).unwrap_or_default())
     }
 

@@ -124,6 +124,8 @@ fn is_private(ip: IpAddr) -> bool {
                 || ip.is_multicast()
                 || ip.is_unique_local()
                 || ip.is_unicast_link_local()
+                // translated for one network only (RFC 8215), and site-local (RFC 3879)
+                || matches!(ip.segments(), [0x64, 0xff9b, 1, ..] | [0xfec0..=0xfeff, ..])
         }
     }
 }
@@ -205,6 +207,9 @@ mod tests {
             "[::ffff:10.0.0.1]",
             "[::ffff:127.0.0.1]",
             "[64:ff9b::c0a8:101]",
+            "[64:ff9b:1::c0a8:101]",
+            "[fec0::1]",
+            "[feff::1]",
             "[2002:c0a8:101::1]",
         ] {
             let address: SocketAddr = format!("{private}:443").parse().unwrap();
@@ -225,6 +230,7 @@ mod tests {
             "[2606:4700::1111]",
             "[::ffff:1.1.1.1]",
             "[64:ff9b::101:101]",
+            "[64:ff9b:2::101:101]",
         ] {
             let address: SocketAddr = format!("{public}:443").parse().unwrap();
             assert_eq!(check(address, Reach::Public, &own), Ok(()), "{public}");

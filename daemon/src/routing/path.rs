@@ -236,6 +236,13 @@ impl PathScope {
         path.readings().any(|path| self.may_begin(path))
     }
 
+    /// As [`Self::may_match`], for servers that also take what follows a dot at the end for a
+    /// format, and find `/admins` by `/admins.json`.
+    pub fn may_match_with_format(&self, path: &RawPath<'_>) -> bool {
+        let formatted = |path| without_format(path).is_some_and(|path| self.may_begin(path));
+        self.may_match(path) || path.readings().any(formatted)
+    }
+
     fn may_begin(&self, path: &[u8]) -> bool {
         // a segment that has nothing but parameters vanishes where both are dropped: `/;x/fin`
         let mut segments = path.split(|byte| *byte == b'/').filter(|s| !is_blank(s));
@@ -397,6 +404,21 @@ fn without_parameters(segment: &[u8]) -> &[u8] {
         .split(|byte| is_parameter_start(*byte))
         .next()
         .unwrap_or(segment)
+}
+
+/// The path up to the last dot inside of its last segment; parameters and slashes behind it aside.
+fn without_format(path: &[u8]) -> Option<&[u8]> {
+    let end = path.iter().rposition(|byte| *byte != b'/')? + 1;
+    let path = path.get(..end)?;
+    let start = path.iter().rposition(|byte| *byte == b'/')? + 1;
+    let name = trimmed(without_parameters(path.get(start..)?));
+    let dot = name.iter().rposition(|byte| *byte == b'.')?;
+    // `trimmed` takes spaces from the front
+    let blanks = path
+        .get(start..)?
+        .iter()
+        .position(|byte| !is_space(*byte))?;
+    path.get(..start + blanks + dot)
 }
 
 fn is_parameter_start(byte: u8) -> bool {

@@ -13,7 +13,8 @@
 //! - `allow` fits a request only as it is written: the very method, and a path whose raw segments
 //!   lie in the scope ([`PathScope::matches`]).
 //! - `deny` fits what some server might make of a request: methods in any case, and a path that
-//!   any reading leads into the scope ([`PathScope::may_match`]). A path with an empty segment has
+//!   any reading leads into the scope, also with a format behind it (`/admins.json`, which some
+//!   servers take for `/admins`; [`PathScope::may_match_with_format`]). A path with an empty segment has
 //!   readings without number (merged, kept, a host behind it), so every `deny` with a path fits it.
 //!
 //! Methods stand for themselves: `GET` neither allows nor denies `HEAD`.
@@ -166,7 +167,9 @@ impl RuleLine {
         let same = |it: &Method| it.as_str().eq_ignore_ascii_case(method.as_str());
         self.methods.as_ref().is_none_or(|it| it.iter().any(same))
             && self.is_for(authority)
-            && (self.path.is_everything() || path.has_empty_segment() || self.path.may_match(path))
+            && (self.path.is_everything()
+                || path.has_empty_segment()
+                || self.path.may_match_with_format(path))
     }
 
     fn is_for(&self, authority: &Authority) -> bool {

@@ -4,7 +4,7 @@
 //! run's id. The record and the CA certificate beside it are enough to serve the run's process
 //! again, on the same port, with the same token and CA.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub fn dir(runs: &Path, id: &RunId) -> PathBuf {
     runs.join(id.as_str())
 }
 
-/// All records under `runs`, oldest first, and the folders that hold none that can be used.
+/// All records under `runs`, each behind the one that it is inside of, else oldest first; and the folders that hold none that can be used.
 pub fn load_all(runs: &Path) -> io::Result<(Vec<RunRecord>, Vec<PathBuf>)> {
     let mut records = Vec::new();
     let mut useless = Vec::new();
@@ -92,6 +92,23 @@ pub fn load_all(runs: &Path) -> io::Result<(Vec<RunRecord>, Vec<PathBuf>)> {
         }
     }
     records.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+    // a run and one inside of it may have begun in the same second
+    let around: HashMap<RunId, Option<RunId>> = records
+        .iter()
+        .map(|record| (record.id.clone(), record.outer.clone()))
+        .collect();
+    records.sort_by_cached_key(|record| {
+        let mut outer = &record.outer;
+        let mut depth = 0;
+        while let Some(found) = outer.as_ref().and_then(|id| around.get(id))
+            // files that lead in a circle were written by somebody else
+            && depth < around.len()
+        {
+            depth += 1;
+            outer = found;
+        }
+        depth
+    });
     Ok((records, useless))
 }
 
@@ -111,6 +128,32 @@ mod tests {
         let record: RunRecord = serde_json::from_str(OLD).unwrap();
         assert_eq!(record.life, Life::default());
         assert!(!record.life.keeps && record.life.deadline().is_none());
+    }
+
+    #[test]
+    fn a_run_comes_behind_the_one_that_it_is_inside_of() {
+        let runs = tempfile::tempdir().unwrap();
+        let put = |id: &str, outer: Option<&str>, second: u32| {
+            let record = RunRecord {
+                id: id.parse().unwrap(),
+                outer: outer.map(|outer| outer.parse().unwrap()),
+                started_at: format!("2026-11-21T18:33:{second:02}Z"),
+                ..serde_json::from_str(OLD).unwrap()
+            };
+            fs::create_dir(record.dir(runs.path())).unwrap();
+            record.save(runs.path()).unwrap();
+        };
+        // all in one second, and a clock that was set back
+        put("a3", Some("b2"), 17);
+        put("b2", Some("c1"), 17);
+        put("c1", None, 17);
+        put("d4", None, 16);
+        put("e5", Some("f6"), 15);
+        put("f6", Some("e5"), 15);
+        let (records, _) = load_all(runs.path()).unwrap();
+        let ids: Vec<_> = records.iter().map(|record| record.id.as_str()).collect();
+        assert_eq!(ids[..4], ["d4", "c1", "b2", "a3"]);
+        assert_eq!(ids.len(), 6);
     }
 
     #[test]

@@ -132,13 +132,25 @@ impl Endpoint {
 
     /// Takes over what the vault holds; a secret that is no key of the scheme is left out.
     pub fn set_secrets(&self, secrets: &[LiveSecret]) {
+        self.keys.store(Some(self.keys_of(secrets)));
+    }
+
+    /// Takes over what was read from the vault, unless there are keys already: those are of a
+    /// rotation that happened meanwhile, and what was read is older.
+    pub fn offer_secrets(&self, secrets: &[LiveSecret]) {
+        let none: Option<Arc<Vec<LiveKey>>> = None;
+        self.keys
+            .compare_and_swap(&none, Some(self.keys_of(secrets)));
+    }
+
+    fn keys_of(&self, secrets: &[LiveSecret]) -> Arc<Vec<LiveKey>> {
         let keys = secrets.iter().filter_map(|live| {
             Some(LiveKey {
                 key: self.scheme.key(&live.secret).ok()?,
                 until: live.until,
             })
         });
-        self.keys.store(Some(Arc::new(keys.collect())));
+        Arc::new(keys.collect())
     }
 
     /// The keys that are live at `now`; `None` while the vault has not given any.
@@ -300,6 +312,25 @@ mod tests {
         assert_eq!(endpoint.keys(at(100)).unwrap().len(), 1);
         endpoint.set_secrets(&[]);
         assert_eq!(endpoint.keys(at(0)).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_was_read_before_a_rotation_does_not_undo_it() {
+        let endpoint = endpoint();
+        let live = |count: usize| {
+            let one = LiveSecret {
+                secret: authsome_proto::Secret::new("x".into()),
+                created_at: Timestamp::UNIX_EPOCH,
+                until: None,
+            };
+            vec![one; count]
+        };
+        let keys = || endpoint.keys(Timestamp::UNIX_EPOCH).map(|keys| keys.len());
+        endpoint.offer_secrets(&live(1));
+        assert_eq!(keys(), Some(1), "the vault's count where there are none");
+        endpoint.set_secrets(&live(2));
+        endpoint.offer_secrets(&live(1));
+        assert_eq!(keys(), Some(2));
     }
 
     #[test]

@@ -317,7 +317,7 @@ impl<B: Backing> Desk<B> {
     async fn load_keys(&self, now: Timestamp) -> Result<Vec<super::mac::SigningKey>, Refusal> {
         let secrets = self.backing.secrets(&self.endpoint.name).await;
         let secrets = secrets.ok_or(Refusal::Unavailable("vault"))?;
-        self.endpoint.set_secrets(&secrets);
+        self.endpoint.offer_secrets(&secrets);
         self.endpoint.keys(now).ok_or(Refusal::Unavailable("vault"))
     }
 

@@ -111,6 +111,15 @@ fn a_deny_line_fits_what_any_server_might_read() {
         // a lenient parser takes `elsewhere` for a host
         ("* /admins/**", "GET", HOST, "//elsewhere/admins", true),
         ("* /admins/**", "GET", HOST, "/%2felsewhere/admins", true),
+        // a format, which routers of Rails and Spring take off
+        ("* /admins/**", "GET", HOST, "/admins.json", true),
+        ("* /admins/**", "GET", HOST, "/Admins%2ejson", true),
+        ("* /admins/**", "GET", HOST, "/admins.json;v=1", true),
+        ("* /admins/**", "GET", HOST, "/+admins.json/", true),
+        ("* /admins/1", "GET", HOST, "/admins/1.xml", true),
+        ("* /admins/**", "GET", HOST, "/adminsx.json", false),
+        ("* /admins/**", "GET", HOST, "/me/admins.json", false),
+        ("* /admins/1", "GET", HOST, "/admins.1", false),
         ("* /admins/**", "GET", HOST, "/adminsx", false),
         ("* /admins/**", "GET", HOST, "/me/admins", false),
         ("* /admins/1", "GET", HOST, "/admins/2", false),
