@@ -77,7 +77,7 @@ impl Broker {
         // an outer run is always older, so this ends
         while let Some(run) = next.and_then(|id| self.runs.find(&id)) {
             depth += 1;
-            next = run.record().outer.clone();
+            next.clone_from(&run.record().outer);
         }
         depth
     }
