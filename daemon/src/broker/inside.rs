@@ -72,14 +72,12 @@ impl Broker {
 
     /// How many runs there are from `run` outwards, itself included.
     pub(super) fn depth(&self, run: &Arc<Run>) -> usize {
-        let mut depth = 1;
-        let mut next = run.record().outer.clone();
+        let outer = |run: &Arc<Run>| {
+            let id = run.record().outer.clone()?;
+            self.runs.find(&id)
+        };
         // an outer run is always older, so this ends
-        while let Some(run) = next.and_then(|id| self.runs.find(&id)) {
-            depth += 1;
-            next.clone_from(&run.record().outer);
-        }
-        depth
+        std::iter::successors(Some(Arc::clone(run)), outer).count()
     }
 
     /// Whether `run` is the run `outer` or lies inside of it.
