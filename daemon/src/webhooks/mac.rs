@@ -258,9 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_none_and_no_key_is_shown() {
+    fn an_empty_key_is_none_and_neither_key_nor_digest_is_shown() {
         assert!(SigningKey::new(b"").is_none());
         let key = SigningKey::new(b"hunter2").unwrap();
         assert_eq!(format!("{key:?}"), "SigningKey(..)");
+        let mac = Mac::new(Algorithm::Sha256, &key).unwrap();
+        assert_eq!(format!("{mac:?}"), "Mac(..)");
+        assert_eq!(format!("{:?}", mac.finish().unwrap()), "Digest(..)");
     }
 }

@@ -160,7 +160,18 @@ mod tests {
             let now = begin + Duration::from_secs(seconds);
             assert_eq!(replay.admit(request(1), now), expected, "{seconds}");
         }
-        assert_eq!(Replay::new(None).window, WITHOUT_TIMESTAMP);
+    }
+
+    #[test]
+    fn a_request_without_a_timestamp_is_known_for_ten_minutes() {
+        let begin = Instant::now();
+        let mut replay = Replay::new(None);
+        assert_eq!(replay.admit(request(1), begin), Admission::New);
+        replay.delivered(request(1), begin);
+        for (seconds, expected) in [(600, Admission::Delivered), (601, Admission::New)] {
+            let now = begin + Duration::from_secs(seconds);
+            assert_eq!(replay.admit(request(1), now), expected, "{seconds}");
+        }
     }
 
     #[test]

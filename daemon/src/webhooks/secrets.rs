@@ -26,12 +26,17 @@ pub struct LiveSecret {
 
 /// The stored form of `secrets`.
 pub fn encode(secrets: &[LiveSecret]) -> Option<Secret> {
-    let len: usize = secrets.iter().map(|it| it.secret.len() * 6 + 256).sum();
-    // long enough that it never grows and leaves a copy behind
-    let mut text = Zeroizing::new(Vec::with_capacity(len + 16));
+    let mut text = Zeroizing::new(Vec::with_capacity(room(secrets)));
     serde_json::to_writer(&mut *text, secrets).ok()?;
     let text = String::from_utf8(std::mem::take(&mut *text)).ok()?;
     Some(Secret::new(text))
+}
+
+/// Bytes that the stored form never exceeds, so that its text does not grow and leave a copy behind:
+/// JSON makes at most six of one.
+fn room(secrets: &[LiveSecret]) -> usize {
+    let len: usize = secrets.iter().map(|it| it.secret.len() * 6 + 256).sum();
+    len + 16
 }
 
 /// The secrets in their stored form; `None` if it is not one. No error, which might quote it.
@@ -100,6 +105,27 @@ mod tests {
         );
         assert_eq!(texts(&decode(&stored).unwrap()), ["t\"wo", "one"]);
         assert!(decode(&secret("[{")).is_none());
+    }
+
+    #[test]
+    fn the_text_is_never_longer_than_the_room_for_it() {
+        for len in [0, 1, 1_000] {
+            for count in [0, 1, LIVE_MAX] {
+                let one = LiveSecret {
+                    // six bytes of JSON each
+                    secret: secret(&"\u{1}".repeat(len)),
+                    created_at: Timestamp::MAX,
+                    until: Some(Timestamp::MIN),
+                };
+                let secrets = vec![one; count];
+                let text = encode(&secrets).unwrap().len();
+                let room = room(&secrets);
+                assert!(
+                    text <= room && room <= text + 256 * (count + 1),
+                    "{len} {count}"
+                );
+            }
+        }
     }
 
     #[test]

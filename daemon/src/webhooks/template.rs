@@ -197,6 +197,9 @@ mod tests {
             ("v0:{timestamp}:{body}", "v0:12:B"),
             ("{body}.{timestamp}", "B.12"),
             ("{timestamp}.{body}:{id}", "12.B:m"),
+            // a digit on the far side of a border moves nothing
+            ("{timestamp}:0{body}", "12:0B"),
+            ("{body}0:{timestamp}", "B0:12"),
         ] {
             let template = Template::parse(text).unwrap();
             assert_eq!(
@@ -221,11 +224,28 @@ mod tests {
             ("{id}{timestamp}.{body}", E::NoBorder("id")),
             ("{timestamp}0{body}", E::NoBorder("timestamp")),
             ("{body}0{timestamp}", E::NoBorder("timestamp")),
+            // the border is the character beside the value, not the one beside the body
+            ("{timestamp}0:{body}", E::NoBorder("timestamp")),
+            ("{body}:0{timestamp}", E::NoBorder("timestamp")),
             ("{boddy}", E::Placeholder("{boddy}".into())),
             ("{body", E::Placeholder("{body".into())),
             ("}{body}", E::Placeholder("}".into())),
         ] {
             assert_eq!(Template::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_never_holds_the_character_beside_it() {
+        for (text, id, allowed) in [
+            ("{id}.-{body}", "a.b", false),
+            ("{id}.-{body}", "a-b", true),
+            ("{body}.-{id}", "a-b", false),
+            ("{body}.-{id}", "a.b", true),
+            ("{body}", "a.b", true),
+        ] {
+            let template = Template::parse(text).unwrap();
+            assert_eq!(template.allows_id(id), allowed, "{text} {id}");
         }
     }
 

@@ -66,6 +66,8 @@ fn a_placeholder_counts_only_as_the_whole_token_of_a_place() {
         header(format!("Token token={a}"), "misplaced"),
         header(format!("Two words {a}"), "misplaced"),
         header(format!("{a} x"), "misplaced"),
+        header(format!(" {a}"), "misplaced"),
+        header(format!("Bearer, {a}"), "misplaced"),
         // one half of a Basic pair
         header(basic(&format!("{a}:")), &authorization),
         header(basic(&format!(":{a}")), &authorization),
@@ -149,6 +151,11 @@ fn a_placeholder_counts_only_as_the_whole_token_of_a_place() {
         (vec![("cookie", format!("{a}=sid"))], "/", "misplaced"),
         (vec![("cookie", a.to_owned())], "/", "misplaced"),
         (vec![("cookie", format!("a={a}; b={b}"))], "/", "misplaced"),
+        (
+            vec![("cookie", format!("a={LITERAL}; sid={a}"))],
+            "/",
+            &one("cookie sid"),
+        ),
     ];
     for (headers, target, expected) in cases {
         let headers: Vec<_> = headers
@@ -230,6 +237,7 @@ fn the_literal_selects_nothing_and_is_seen_in_headers_and_query() {
             "literal",
         ),
         (vec![("cookie", format!("sid={LITERAL}"))], "/", "literal"),
+        (vec![("x-api-key", LITERAL.to_owned())], "/", "literal"),
         (vec![], "/?key=authsome-proxy-managed", "literal"),
         (vec![], "/authsome-proxy-managed", "nothing"),
         (
@@ -289,8 +297,9 @@ fn a_template_gives_its_shape_and_nothing_else() {
     ] {
         assert_eq!(text.parse::<Template>(), Err(error), "{text}");
     }
-    let long = format!("{}{{random}}", "a".repeat(60));
-    assert_eq!(long.parse::<Template>(), Err(ParseTemplateError::TooLong));
+    let around = |len: usize| format!("{}{{random}}", "a".repeat(len)).parse::<Template>();
+    assert!(around(56).is_ok(), "64 characters");
+    assert_eq!(around(57), Err(ParseTemplateError::TooLong));
 }
 
 #[test]

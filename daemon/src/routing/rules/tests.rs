@@ -186,6 +186,12 @@ fn a_line_that_would_not_mean_what_it_says_is_an_error() {
         "GET  /x"
     );
     assert!(RuleLine::parse("M-SEARCH localhost/x").is_ok());
+    let host = |text: &str| RuleLine::parse(text).unwrap().host().cloned();
+    assert_eq!(
+        host("GET *.intercom.io/x"),
+        HostPattern::parse("*.intercom.io").ok()
+    );
+    assert_eq!((host("GET /x"), host("GET *")), (None, None));
 }
 
 fn route(rules: Vec<RuleSet>, path: &str) -> Route<()> {

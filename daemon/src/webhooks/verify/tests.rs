@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::webhooks::sign::sign;
+use crate::webhooks::sign::{SignError, sign};
 
 /// A point in time at which each vector's timestamp is fresh.
 const STRIPE_TIME: i64 = 1_700_000_000;
@@ -257,6 +257,9 @@ fn a_timestamp_is_digits_and_nothing_else() {
         "1700000000 ",
         "1700000000,1700000000",
         "99999999999999999999",
+        // milliseconds, and one zero more than there is room for
+        "1700000000000",
+        "0001700000000",
         "१७००००००००",
     ] {
         if HeaderValue::try_from(bad).is_ok() {
@@ -265,6 +268,7 @@ fn a_timestamp_is_digits_and_nothing_else() {
     }
     // the same number, another text: it is what was signed that counts
     assert_eq!(with("01700000000"), Err(Reason::SignatureWrong));
+    assert_eq!(with("001700000000"), Err(Reason::SignatureWrong));
     let missing = headers(&signed[1..]);
     assert_eq!(
         judge(&scheme, &secrets, &missing, STRIPE_TIME, b"x"),
@@ -403,6 +407,7 @@ fn lists_hold_several_signatures_and_those_of_other_versions_do_not_count() {
         format!("{t},v1={good},v1={wrong}"),
         format!("{t},v1={good},v0={wrong}"),
         format!("{t},v1=short,v1={good}"),
+        format!("{t}{}", format!(",v1={good}").repeat(SIGNATURES_MAX)),
     ] {
         assert_eq!(of(&good), Ok(()), "{good}");
     }
@@ -417,7 +422,7 @@ fn lists_hold_several_signatures_and_those_of_other_versions_do_not_count() {
         (format!("{t}, v1={good}"), Reason::SignatureMalformed),
         (t.to_owned(), Reason::SignatureMalformed),
         (
-            format!("{t}{}", format!(",v1={good}").repeat(17)),
+            format!("{t}{}", format!(",v1={good}").repeat(SIGNATURES_MAX + 1)),
             Reason::SignatureMalformed,
         ),
     ] {
@@ -456,7 +461,11 @@ fn both_spellings_of_standard_webhooks_must_agree_if_both_are_there() {
 fn an_id_that_could_be_taken_for_something_else_is_refused() {
     let scheme = bundled("standard-webhooks");
     let secrets = keys(&scheme, &["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
-    let long = "x".repeat(257);
+    let longest = "x".repeat(ID_MAX);
+    let signed = sign(&scheme, &secrets[0], STANDARD_TIME, &longest, b"x").unwrap();
+    let verdict = judge(&scheme, &secrets, &headers(&signed), STANDARD_TIME, b"x");
+    assert_eq!(verdict, Ok(Some(longest)));
+    let long = "x".repeat(ID_MAX + 1);
     for id in ["", "a.b", "a b", "é", &long] {
         let lines = headers(&[
             ("webhook-id", id),
@@ -471,6 +480,18 @@ fn an_id_that_could_be_taken_for_something_else_is_refused() {
             Err(Reason::IdMalformed),
             "{id:?}"
         );
+    }
+}
+
+#[test]
+fn what_would_be_refused_is_not_signed() {
+    let standard = bundled("standard-webhooks");
+    let secrets = keys(&standard, &["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
+    for id in ["", "a b", "a.b", "é"] {
+        let signed = sign(&standard, &secrets[0], STANDARD_TIME, id, b"x");
+        assert_eq!(signed, Err(SignError::Id), "{id:?}");
+        // where no id is signed none is asked for
+        assert!(sign(&bundled("github"), &secrets[0], 0, id, b"x").is_ok());
     }
 }
 
