@@ -1,9 +1,13 @@
-//! Endpoints for signed webhooks: adding, rotating, removing, telling; verifying and signing for
-//! scripts.
+//! Endpoints for signed webhooks: adding, rotating, removing, telling. Which scheme (`choose`), what
+//! waits for its secret (`plan`); verifying and signing for scripts (`scripts`).
 //!
 //! Adding and rotating are logins ([`super::login`]) whose secret goes to an endpoint. The order is
 //! that of connections: audited durably, then the vault, then `webhooks.json`, then the endpoint
 //! itself (B1, B2).
+
+mod choose;
+mod plan;
+mod scripts;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -11,26 +15,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use authsome_proto::request::{WebhookAdd, WebhookSign, WebhookVerify};
-use authsome_proto::response::{LoginStarted, Webhook, WebhookStored, WebhookVerified};
+use authsome_proto::request::WebhookAdd;
+use authsome_proto::response::{LoginStarted, Webhook, WebhookStored};
 use authsome_proto::{ErrorCode, Secret, WebhookName, WireError};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use super::{Broker, now, random_id};
+use self::choose::printable;
+use self::plan::Change;
+pub(super) use self::plan::Plan;
+use super::{Broker, now};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
-use crate::files::read_private;
 use crate::runs::port;
 use crate::vault::{ItemKey, StoredItem};
 use crate::webhooks::endpoint::Endpoint;
 use crate::webhooks::forward::Forward;
-use crate::webhooks::scheme::{self, Scheme};
 use crate::webhooks::secrets::{self, LiveSecret};
 use crate::webhooks::server::{self, Backing};
-use crate::webhooks::sign;
 use crate::webhooks::store::{Records, WebhookRecord};
-use crate::webhooks::verify::Verifier;
 
 /// Longest body unless said otherwise: far above what any known sender makes.
 const BODY_MAX: u64 = 1024 * 1024;
@@ -46,9 +48,6 @@ const WAIT: u32 = 4;
 /// Longest wait that can be asked for, in seconds.
 const WAIT_MAX: u32 = 60;
 
-/// Longest secret in bytes: several of them are one item of the vault.
-const SECRET_LEN_MAX: usize = 4 * 1024;
-
 /// Longest time that an old secret stays good after a rotation.
 const KEEP_OLD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -58,23 +57,6 @@ pub(super) struct Webhooks {
     records: Records,
     /// Those that are served, or why they are not.
     served: Mutex<BTreeMap<WebhookName, Result<Arc<Endpoint>, String>>>,
-}
-
-/// An endpoint that waits for a secret.
-#[derive(Debug)]
-pub(super) struct Plan {
-    record: WebhookRecord,
-    scheme: Scheme,
-    change: Change,
-}
-
-#[derive(Debug)]
-enum Change {
-    /// Its port is bound already, so that nobody takes it in the meantime.
-    Add(Mutex<Option<TcpListener>>),
-    Rotate {
-        keep_old: Duration,
-    },
 }
 
 impl Webhooks {
@@ -87,66 +69,6 @@ impl Webhooks {
 
     fn served(&self) -> MutexGuard<'_, BTreeMap<WebhookName, Result<Arc<Endpoint>, String>>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Plan {
-    pub(super) fn name(&self) -> &WebhookName {
-        &self.record.name
-    }
-
-    pub(super) fn scheme(&self) -> &Scheme {
-        &self.scheme
-    }
-
-    pub(super) fn forward(&self) -> &str {
-        &self.record.forward
-    }
-
-    pub(super) fn is_rotation(&self) -> bool {
-        matches!(self.change, Change::Rotate { .. })
-    }
-
-    /// Gives its port back, if nothing came of it.
-    pub(super) fn release(&self) {
-        drop(self.take_listener());
-    }
-
-    fn take_listener(&self) -> Option<TcpListener> {
-        match &self.change {
-            Change::Add(listener) => listener
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-            Change::Rotate { .. } => None,
-        }
-    }
-
-    /// Refuses a secret that cannot be right, without repeating any of it.
-    pub(super) fn check(&self, secret: &Secret) -> Result<(), WireError> {
-        let name = self.name();
-        let bad = |what: String| {
-            let hint = self.scheme.hint.clone();
-            let hint = hint.unwrap_or_else(|| "copy it once more from where it is shown".into());
-            WireError::new(ErrorCode::InvalidSecret, what).hint(hint)
-        };
-        if secret.len() > SECRET_LEN_MAX {
-            return Err(bad(format!(
-                "the secret for webhook `{name}` is longer than {SECRET_LEN_MAX} bytes"
-            )));
-        }
-        if secret.expose().trim() != secret.expose() {
-            return Err(bad(format!(
-                "there is a blank before or after the secret for webhook `{name}`"
-            )));
-        }
-        self.scheme.key(secret).map(drop).map_err(|error| {
-            bad(format!(
-                "that is no signing secret of `{}`",
-                self.scheme.name
-            ))
-            .because(&error)
-        })
     }
 }
 
@@ -404,67 +326,6 @@ impl Broker {
         self.webhooks.records.list().len()
     }
 
-    /// Judges a body as the endpoint would; remembers nothing.
-    pub async fn verify_webhook(
-        &self,
-        request: &WebhookVerify,
-    ) -> Result<WebhookVerified, WireError> {
-        let endpoint = self.endpoint(&request.webhook)?;
-        let headers = headers(&endpoint.scheme, request)?;
-        let now = Timestamp::now();
-        let keys = self.live_keys(&endpoint, now).await?;
-        let verdict = Verifier::begin(&endpoint.scheme, &keys, &headers, now.as_second()).and_then(
-            |mut verifier| {
-                verifier.update(&request.body);
-                verifier.finish()
-            },
-        );
-        Ok(match verdict {
-            Ok(_) => WebhookVerified {
-                good: true,
-                code: None,
-                reason: None,
-            },
-            Err(reason) => WebhookVerified {
-                good: false,
-                code: Some(reason.code().to_owned()),
-                reason: Some(reason.to_string()),
-            },
-        })
-    }
-
-    /// Signs a body as the endpoint's sender would.
-    pub async fn sign_webhook(
-        &self,
-        request: &WebhookSign,
-        by: u32,
-    ) -> Result<Vec<(String, String)>, WireError> {
-        let name = &request.webhook;
-        let endpoint = self.endpoint(name)?;
-        let now = Timestamp::now();
-        let keys = self.live_keys(&endpoint, now).await?;
-        let cannot = || {
-            WireError::new(
-                ErrorCode::BadRequest,
-                format!("cannot sign for webhook `{name}`"),
-            )
-        };
-        let key = keys.first().ok_or_else(|| {
-            cannot().hint(format!("`authsome webhook rotate {name}` sets a secret"))
-        })?;
-        let id = match &request.id {
-            Some(id) => id.clone(),
-            None => format!("msg_{}", random_id::<authsome_proto::LoginId>()),
-        };
-        let timestamp = request.timestamp.unwrap_or_else(|| now.as_second());
-        let signed = sign::sign(&endpoint.scheme, key, timestamp, &id, &request.body)
-            .map_err(|error| cannot().because(&error))?;
-        let mut line = Record::new(audit::Event::WebhookSign);
-        line.webhook = Some(name.clone());
-        self.audit_first(line, by).await?;
-        Ok(signed)
-    }
-
     async fn live_keys(
         &self,
         endpoint: &Endpoint,
@@ -571,69 +432,6 @@ impl Broker {
             )),
         }
     }
-
-    /// The scheme that a request names, and its description unless it is bundled.
-    fn scheme(&self, request: &WebhookAdd) -> Result<(Scheme, Option<String>), WireError> {
-        let (text, file) = match (&request.definition, &request.scheme) {
-            (Some((text, file)), _) => (text.clone(), file.clone()),
-            (None, None) => {
-                return Err(
-                    WireError::new(ErrorCode::BadRequest, "no scheme was named").hint(known())
-                );
-            }
-            (None, Some(name)) => {
-                if let Some(scheme) = Scheme::bundled(name.as_str()) {
-                    return Ok((scheme, None));
-                }
-                let path = self
-                    .places
-                    .home
-                    .join("webhooks")
-                    .join(format!("{name}.json"));
-                let read = read_private(&path, scheme::FILE_LEN_MAX)
-                    .map_err(|error| storage(&format!("read `{}`", path.display()), &error))?;
-                let Some(bytes) = read else {
-                    return Err(WireError::new(
-                        ErrorCode::BadRequest,
-                        format!("no webhook scheme named `{name}`"),
-                    )
-                    .hint(format!(
-                        "{}; another one can be described in `{}`",
-                        known(),
-                        path.display()
-                    )));
-                };
-                let text = String::from_utf8(bytes).map_err(|_| {
-                    let what = format!("`{}` is not UTF-8 text", path.display());
-                    WireError::new(ErrorCode::BadDefinition, what)
-                })?;
-                (text, path.display().to_string())
-            }
-        };
-        let bad = |what: String| {
-            WireError::new(ErrorCode::BadDefinition, what)
-                .hint("`docs/webhooks.md` describes what stands in such a file")
-        };
-        let file = printable(&file);
-        if u64::try_from(text.len()).unwrap_or(u64::MAX) > scheme::FILE_LEN_MAX {
-            return Err(bad(format!(
-                "`{file}` is longer than {} bytes",
-                scheme::FILE_LEN_MAX
-            )));
-        }
-        let scheme = Scheme::parse(&text)
-            .map_err(|error| bad(format!("`{file}` describes no scheme")).because(&error))?;
-        if Scheme::bundled(scheme.name.as_str()).is_some() {
-            return Err(bad(format!(
-                "`{file}` names itself `{}`, which is bundled; give it a name of its own",
-                scheme.name
-            )));
-        }
-        if request.scheme.as_ref().is_some_and(|it| *it != scheme.name) {
-            return Err(bad(format!("`{file}` names itself `{}`", scheme.name)));
-        }
-        Ok((scheme, Some(text)))
-    }
 }
 
 impl Backing for Broker {
@@ -662,49 +460,6 @@ fn key(webhook: &WebhookName) -> ItemKey {
     ItemKey::Webhook {
         webhook: webhook.clone(),
     }
-}
-
-/// The headers of a request to `verify`: those that were given, and those by their meaning.
-fn headers(scheme: &Scheme, request: &WebhookVerify) -> Result<HeaderMap, WireError> {
-    let bad = |what: String| WireError::new(ErrorCode::BadRequest, what);
-    let mut headers = HeaderMap::new();
-    let mut put = |name: &str, value: &str| {
-        let name = HeaderName::try_from(name)
-            .map_err(|_| bad(format!("`{}` is no name of a header", printable(name))))?;
-        let value = HeaderValue::try_from(value)
-            .map_err(|_| bad(format!("the value of `{name}` cannot stand in a header")))?;
-        headers.append(name, value);
-        Ok::<_, WireError>(())
-    };
-    for (name, value) in &request.headers {
-        put(name, value)?;
-    }
-    let family = scheme.families.first();
-    for (option, field, value) in [
-        (
-            "--signature",
-            family.map(|it| &it.signature),
-            &request.signature,
-        ),
-        (
-            "--timestamp",
-            family.and_then(|it| it.timestamp.as_ref()),
-            &request.timestamp,
-        ),
-        ("--id", family.and_then(|it| it.id.as_ref()), &request.id),
-    ] {
-        match (field, value) {
-            (_, None) => {}
-            (Some(field), Some(value)) => put(&field.shown, value)?,
-            (None, Some(_)) => {
-                return Err(bad(format!(
-                    "`{option}` means nothing for the scheme `{}`",
-                    scheme.name
-                )));
-            }
-        }
-    }
-    Ok(headers)
 }
 
 fn within<T>(value: T, min: T, max: T, option: &str) -> Result<T, WireError>
@@ -744,18 +499,4 @@ fn port_taken(port: Option<u16>, error: &std::io::Error) -> WireError {
     WireError::new(ErrorCode::PortTaken, what)
         .because(error)
         .hint("choose another one with `--port`, or leave it out")
-}
-
-fn known() -> String {
-    let names: Vec<String> = Scheme::all_bundled()
-        .map(|scheme| format!("`{}`", scheme.name))
-        .collect();
-    format!("there is {}", names.join(", "))
-}
-
-/// Text of a client's in a message: without what a terminal would act on.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
