@@ -35,3 +35,10 @@ pub fn storage(doing: &str, error: &dyn std::error::Error) -> WireError {
         .because(error)
         .hint("check free space and permissions of the home; `authsome doctor` shows it")
 }
+
+/// Text of others in a message: without what a terminal would act on.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}

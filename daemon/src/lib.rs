@@ -20,6 +20,7 @@ pub mod providers;
 pub mod proxy;
 pub mod routing;
 pub mod runs;
+mod small_server;
 pub mod sys;
 pub mod toml_file;
 pub mod vault;

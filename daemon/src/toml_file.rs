@@ -6,6 +6,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::errors::printable;
+
 /// Tables with their keys, for suggestions; the table `""` has the values that are words.
 pub type Known = [(&'static str, &'static [&'static str])];
 
@@ -46,7 +48,7 @@ fn explain(error: &toml::de::Error, text: &str, known: &Known) -> TomlError {
             let message = format!("unknown {what} `{}`{section}", printable(name));
             (message, Some(suggest(name, is_value, known)))
         }
-        None => (printable(message.trim()).replace('\n', ", "), None),
+        None => (printable(&message.trim().replace('\n', ", ")), None),
     };
     TomlError {
         line,
@@ -81,19 +83,6 @@ fn section_at(text: &str, line: usize) -> String {
         .last()
         .map(|header| format!(" in `{}`", printable(header.trim())))
         .unwrap_or_default()
-}
-
-fn printable(text: &str) -> String {
-    let shown = |c: char| c == '\n' || !c.is_control();
-    text.chars()
-        .map(|c| {
-            if shown(c) {
-                c
-            } else {
-                char::REPLACEMENT_CHARACTER
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

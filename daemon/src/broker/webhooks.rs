@@ -20,12 +20,11 @@ use authsome_proto::response::{LoginStarted, Webhook, WebhookStored};
 use authsome_proto::{ErrorCode, Secret, WebhookName, WireError};
 use jiff::Timestamp;
 
-use self::choose::printable;
 use self::plan::Change;
 pub(super) use self::plan::Plan;
 use super::{Broker, now};
 use crate::audit::{self, Record};
-use crate::errors::{Explain, storage};
+use crate::errors::{Explain, printable, storage};
 use crate::runs::port;
 use crate::vault::{ItemKey, StoredItem};
 use crate::webhooks::endpoint::Endpoint;

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
@@ -32,6 +32,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::form::{self, BODY_MAX, BodyFault, Head, Own, Reception, Reply};
 use super::{LoginForm, Shared, Submitted, page};
+use crate::small_server;
 
 /// Connections at a time. A browser opens a handful; more would let a local program use up our
 /// descriptors.
@@ -155,30 +156,13 @@ async fn serve_connection(server: Server, stream: TcpStream, stop: CancellationT
         let (server, pieces) = (server.clone(), Arc::clone(&pieces));
         async move { Ok::<_, Infallible>(respond(&server, request, &pieces).await) }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .timer(TokioTimer::new())
         .header_read_timeout(READ_MAX)
         // one request each: nothing to drain when the login is over
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    {
-        let mut connection = std::pin::pin!(connection);
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "login page: a browser hung up");
-                    }
-                    break;
-                }
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-        }
-    }
+        .keep_alive(false);
+    small_server::serve(&builder, stream, service, &stop, "the login page's browser").await;
     let pieces = std::mem::take(&mut *pieces.lock().unwrap_or_else(PoisonError::into_inner));
     for piece in pieces {
         if let Ok(mut piece) = piece.try_into_mut() {

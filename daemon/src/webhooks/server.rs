@@ -30,7 +30,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,6 +45,7 @@ use super::secrets::LiveSecret;
 use super::verify::{Reason, Verifier};
 use crate::audit::{self, Record};
 use crate::runs::port;
+use crate::small_server;
 
 /// How long until the port is tried again while somebody else has it. Longer would keep an endpoint
 /// dark after the other has gone.
@@ -194,28 +195,20 @@ async fn serve_connection<B: Backing>(desk: &Arc<Desk<B>>, stream: TcpStream) {
         let desk = Arc::clone(desk);
         async move { Ok::<_, Infallible>(desk.answer(request).await) }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut closing = false;
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "webhook: a sender hung up");
-                }
-                return;
-            }
-            () = desk.closing.cancelled(), if !closing => {
-                closing = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
+        .max_headers(HEADERS_MAX);
+    small_server::serve(
+        &builder,
+        stream,
+        service,
+        &desk.closing,
+        "a webhook's sender",
+    )
+    .await;
 }
 
 /// Why a request is not delivered.

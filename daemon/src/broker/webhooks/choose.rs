@@ -4,7 +4,7 @@ use authsome_proto::request::WebhookAdd;
 use authsome_proto::{ErrorCode, WireError};
 
 use crate::broker::Broker;
-use crate::errors::storage;
+use crate::errors::{printable, storage};
 use crate::files::read_private;
 use crate::webhooks::scheme::{self, Scheme};
 
@@ -81,11 +81,4 @@ fn known() -> String {
         .map(|scheme| format!("`{}`", scheme.name))
         .collect();
     format!("there is {}", names.join(", "))
-}
-
-/// Text of a client's in a message: without what a terminal would act on.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }

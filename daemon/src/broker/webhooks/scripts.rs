@@ -6,9 +6,9 @@ use authsome_proto::{ErrorCode, WireError};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use super::choose::printable;
 use crate::audit::{self, Record};
 use crate::broker::{Broker, random_id};
+use crate::errors::printable;
 use crate::webhooks::scheme::Scheme;
 use crate::webhooks::sign;
 use crate::webhooks::verify::Verifier;
