@@ -3,9 +3,11 @@
 //! Where there is no terminal nothing is assumed: the command fails and says which option answers
 //! the question.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use authsome_proto::Secret;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::error::Failure;
@@ -42,7 +44,7 @@ pub(crate) fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> 
 pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
     secrets::conceal();
     loop {
-        let text = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        let text = ask(prompt).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => Failure::said(INTERRUPTED),
             _ => Failure::failed("there is no terminal to ask on").because(&error),
         })?;
@@ -50,6 +52,40 @@ pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
         if !text.is_empty() {
             return Ok(Secret::new(text.as_str().to_owned()));
         }
+    }
+}
+
+/// Asks once. The echo is off before the prompt is seen: whoever answers at once, a fast paste or a
+/// program, would otherwise leave the secret on the screen.
+fn ask(prompt: &str) -> io::Result<String> {
+    let mut silent = Silent::begin()?;
+    silent.tty.write_all(prompt.as_bytes())?;
+    silent.tty.flush()?;
+    rpassword::read_password()
+}
+
+/// The terminal without its echo, and as it was before when this is dropped.
+struct Silent {
+    tty: File,
+    before: Termios,
+}
+
+impl Silent {
+    fn begin() -> io::Result<Self> {
+        let tty = File::options().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&tty)?;
+        let mut without = before.clone();
+        // a Ctrl-C waits in the queue until it is read, so that nothing ends us with the echo off
+        without.local_flags &= !(LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::ISIG);
+        tcsetattr(&tty, SetArg::TCSANOW, &without)?;
+        Ok(Self { tty, before })
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // a terminal that is gone needs no echo
+        tcsetattr(&self.tty, SetArg::TCSANOW, &self.before).ok();
     }
 }
 

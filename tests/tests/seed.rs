@@ -217,6 +217,29 @@ fn the_seed(mut home: Home, stand_in: &StandIn, token: &Canary) {
     assert_eq!(stand_in.requests().len(), 0);
 }
 
+/// Whoever answers a prompt the moment it appears must find the echo off already.
+#[test]
+fn the_echo_is_off_before_the_prompt_is_seen() {
+    let mut home = Home::new();
+    let key = home.canary();
+    let key_file = home.write("key", key.secret());
+    let trace = home.path().join("trace");
+    let traced = TYPIST.replace(
+        "authsome login",
+        "strace -o $env(TRACE) -e trace=openat,ioctl,write authsome login",
+    );
+    let typist = home.write("typist", &traced);
+    home.command("expect")
+        .arg(&typist)
+        .env("KEY_FILE", &key_file)
+        .env("TRACE", &trace)
+        .output()
+        .succeeded();
+    let calls = std::fs::read_to_string(&trace).unwrap();
+    let at = |what: &str| calls.find(what).unwrap_or_else(|| panic!("{what}\n{calls}"));
+    assert!(at("TCSETS") < at("\"Key for"), "{calls}");
+}
+
 #[test]
 fn a_locked_keyring_is_a_clear_error_and_nothing_is_lost() {
     let stand_in = StandIn::start(&["api.intercom.io"]);
