@@ -15,6 +15,7 @@ pub mod keys;
 pub mod lock;
 pub mod logging;
 pub mod login;
+pub mod oauth;
 pub mod policy;
 pub mod providers;
 pub mod proxy;

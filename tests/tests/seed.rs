@@ -236,7 +236,11 @@ fn the_echo_is_off_before_the_prompt_is_seen() {
         .output()
         .succeeded();
     let calls = std::fs::read_to_string(&trace).unwrap();
-    let at = |what: &str| calls.find(what).unwrap_or_else(|| panic!("{what}\n{calls}"));
+    let at = |what: &str| {
+        calls
+            .find(what)
+            .unwrap_or_else(|| panic!("{what}\n{calls}"))
+    };
     assert!(at("TCSETS") < at("\"Key for"), "{calls}");
 }
 

@@ -1,0 +1,1 @@
+//! One exchange with an authorization server: verified TLS, no redirects, an end to everything.
