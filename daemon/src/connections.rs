@@ -32,6 +32,7 @@ use store::{Contents, Store};
 pub use store::{Fallback, LoadConnectionsError};
 
 use crate::files::WriteError;
+use crate::providers::Flow;
 
 /// How often times of last use go to the disk at most: often enough for people, and a busy proxy
 /// does not wear out the disk.
@@ -76,6 +77,26 @@ pub struct ConnectionRecord {
     /// The region that it was limited to at login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The provider's own server that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// What is known of an OAuth grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantRecord>,
+}
+
+/// What is remembered about an OAuth grant, or about a session that ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRecord {
+    /// The flow that it came from; none of a browser's session.
+    pub flow: Option<Flow>,
+    /// Scopes that were granted.
+    pub scopes: Vec<String>,
+    /// When what is on the wire ends to be valid, RFC 3339, if that is known.
+    pub expires_at: Option<String>,
+    /// Whether it is renewed without a person.
+    pub renews: bool,
 }
 
 /// Why a change was not made.

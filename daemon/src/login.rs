@@ -21,7 +21,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use authsome_proto::{ConnectionName, LoginId, Secret};
+use authsome_proto::response::LoginAsks;
+use authsome_proto::{ConnectionName, LoginId, ProviderName, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +30,9 @@ use tokio::sync::{mpsc, oneshot};
 mod form;
 mod page;
 mod server;
+
+use crate::oauth::callback::Callback;
+use crate::oauth::pkce;
 
 use form::Waiting;
 use server::Running;
@@ -50,6 +54,107 @@ pub enum Asked {
         /// The local program that gets those that are good.
         forward: String,
     },
+    /// An OAuth client, which a person makes at the provider.
+    Client {
+        /// What to enter there as redirect URI, to be copied; some flows have none.
+        redirect_uri: Option<String>,
+        /// Its id, if only the secret is asked for.
+        id: Option<String>,
+        /// Whether it must have a secret.
+        secret_needed: bool,
+    },
+    /// The JSON key file of a service account.
+    ServiceAccount,
+    /// Cookies of a website where the person is logged in.
+    Cookies {
+        /// Where to log in.
+        entry_url: String,
+        /// Their names, one field each.
+        names: Vec<String>,
+        /// How many of them, from the first, may not be empty.
+        needed: usize,
+    },
+}
+
+impl Asked {
+    /// The same as clients are told.
+    pub fn as_wire(&self) -> LoginAsks {
+        match self.clone() {
+            Self::ApiKey => LoginAsks::ApiKey,
+            Self::SigningSecret { .. } => LoginAsks::SigningSecret,
+            Self::Client {
+                redirect_uri,
+                id,
+                secret_needed,
+            } => LoginAsks::Client {
+                redirect_uri,
+                id,
+                secret_needed,
+            },
+            Self::ServiceAccount => LoginAsks::ServiceAccount,
+            Self::Cookies {
+                entry_url,
+                names,
+                needed,
+            } => LoginAsks::Cookies {
+                entry_url,
+                names,
+                needed: u32::try_from(needed).unwrap_or(u32::MAX),
+            },
+        }
+    }
+}
+
+/// What came in for a login.
+#[derive(Debug)]
+pub enum Submission {
+    /// A key, a signing secret, a service account's file.
+    Secret(Secret),
+    /// An OAuth client.
+    Client {
+        /// Its id.
+        id: String,
+        /// Its secret, if it has one.
+        secret: Option<Secret>,
+    },
+    /// Cookies by name; those that were left empty are not in it.
+    Cookies(Vec<(String, Secret)>),
+    /// What the authorization server sent the browser back with: never one that is foreign.
+    Callback(Callback),
+}
+
+/// What the browser shows after a submission that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// That the login is done.
+    Done,
+    /// A page that leads on to this address of the authorization server.
+    GoOn {
+        /// The address.
+        url: String,
+    },
+}
+
+/// An answer that is waited for at the redirect address.
+#[derive(Debug)]
+pub struct Awaited {
+    /// Which provider's address ([`Pages::redirect_uri`]).
+    pub provider: ProviderName,
+    /// What makes it ours.
+    pub state: pkce::State,
+    /// The server's name, where it is known.
+    pub issuer: Option<String>,
+    /// Whether the server names itself in every answer.
+    pub issuer_is_named: bool,
+}
+
+/// Which port a login's pages need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// The configured one, or a free one where that is taken.
+    Any,
+    /// The configured one: it stands in a redirect address that is registered at a provider.
+    Configured,
 }
 
 /// What the form shows and checks.
@@ -85,13 +190,13 @@ impl fmt::Debug for LoginForm {
     }
 }
 
-/// A key that came in, for whoever offered the form.
+/// Something that came in, for whoever offered the form or waits for a callback.
 #[derive(Debug)]
 pub struct Submitted {
-    /// The key.
-    pub secret: Secret,
-    /// To be told whether it is stored; an `Err` is shown on the page and the form stays open.
-    pub answer: oneshot::Sender<Result<(), String>>,
+    /// What it is.
+    pub submission: Submission,
+    /// To be told what became of it; an `Err` is shown on the page, and a form stays open.
+    pub answer: oneshot::Sender<Result<Shown, String>>,
 }
 
 /// An address that waits for a key.
@@ -114,6 +219,14 @@ pub enum OfferError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// The configured port is another program's, and nothing but it will do.
+    #[error("port {port} of 127.0.0.1 is taken{}", .holder.as_ref().map_or_else(String::new, |holder| format!(" by {holder}")))]
+    Taken {
+        /// The port.
+        port: u16,
+        /// The program that has it, where the system tells: name and process id.
+        holder: Option<String>,
     },
     /// The kernel gave no random bytes.
     #[error("cannot make an unguessable address: {0}")]
@@ -160,6 +273,7 @@ impl Pages {
         &self,
         id: LoginId,
         form: LoginForm,
+        _port: Port,
         sink: mpsc::Sender<Submitted>,
     ) -> Result<Offered, OfferError> {
         let waiting = Waiting {
@@ -189,6 +303,30 @@ impl Pages {
         state.running = Some(running);
         state.waiting.push(waiting);
         Ok(Offered { url, moved_from })
+    }
+
+    /// Waits for the answer of an authorization server on behalf of `id`, instead of the form that it
+    /// may have shown so far; `form` gives the words of the pages. Only on the configured port.
+    #[expect(
+        clippy::unused_async,
+        reason = "must run inside the runtime, and callers may not block"
+    )]
+    pub async fn await_callback(
+        &self,
+        id: LoginId,
+        form: LoginForm,
+        awaited: Awaited,
+        sink: mpsc::Sender<Submitted>,
+    ) -> Result<(), OfferError> {
+        drop((id, form, awaited, sink));
+        todo!()
+    }
+
+    /// Where the authorization server of `provider` sends the browser back to: an address of its
+    /// own for each provider, so that one server's answer never stands in for another's (threat O4),
+    /// and always the same, because people register it.
+    pub fn redirect_uri(&self, provider: &ProviderName) -> String {
+        format!("http://127.0.0.1:{}/callback/{provider}", self.0.port)
     }
 
     /// Ends the form of `id`; nothing happens when it is over already.

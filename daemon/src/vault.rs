@@ -22,6 +22,7 @@
 mod choice;
 mod error;
 mod file;
+mod grant;
 mod item;
 #[cfg(any(target_os = "macos", check_macos, test))]
 mod keychain;
@@ -41,6 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use choice::{StoreChoice, StoreKind};
 pub use error::VaultError;
+pub use grant::{Renewal, StoredClient, StoredGrant};
 pub use item::{ItemKey, StoredItem};
 
 use crate::sys::locked::LockedBytes;

@@ -107,6 +107,7 @@ fn item(secret: &str) -> StoredItem {
         secret: Secret::new(secret.to_owned()),
         hosts: Vec::new(),
         stored_at: "2026-01-01T00:00:00Z".to_owned(),
+        grant: None,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::WireError;
 use crate::ids::{ConnectionName, LoginId, ProviderName, RunId};
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{LoginStep, Response};
 
 /// From client to daemon. Append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,6 +139,10 @@ pub enum LoginStage {
     },
     /// The credential is being stored.
     Storing,
+    /// A person has something else to do now.
+    Step(LoginStep),
+    /// The authorization server is asked for tokens.
+    Exchanging,
 }
 
 #[cfg(test)]

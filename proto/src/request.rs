@@ -36,7 +36,7 @@ pub enum Request {
     },
     /// Begins a login. Answer: `LoginStarted`.
     Login(Login),
-    /// Hands over the secret of a login begun with `LoginVia::Submit`. Answer: `LoggedIn`, of a
+    /// Hands over the one secret of a login begun with `LoginVia::Submit`. Answer: `LoggedIn`, of a
     /// webhook's `WebhookStored`.
     LoginSubmit {
         /// The login.
@@ -154,6 +154,18 @@ pub enum Request {
     /// Signs a body as the endpoint's sender would. Audited; refused inside a run. Answer:
     /// `WebhookSigned`.
     WebhookSign(WebhookSign),
+    /// Begins a login to a server that is known by its address alone, such as one of the Model
+    /// Context Protocol: what it says of itself becomes a custom definition. Refused inside a run.
+    /// Answer: `LoginStarted`.
+    LoginServer(LoginServer),
+    /// Hands over what a login's step asks for. Answer: `LoginStarted` with the next step, or
+    /// `LoggedIn`.
+    LoginAnswer {
+        /// The login.
+        login: LoginId,
+        /// What was asked for.
+        answer: LoginAnswer,
+    },
 }
 
 /// How a login gets its secret. Append only.
@@ -180,6 +192,79 @@ pub struct Login {
     /// The region that the account lives in, where the definition has regions: only that region's
     /// hosts get the credential.
     pub region: Option<String>,
+    /// The OAuth flow; the definition's first if absent.
+    pub flow: Option<OAuthFlow>,
+    /// The scopes to ask for; the definition's if empty.
+    pub scopes: Vec<String>,
+    /// The provider's own server, where a person runs it: `https://github.example.com`.
+    pub base_url: Option<String>,
+    /// The OAuth client to be; the one that was given at the last login if absent.
+    pub client_id: Option<String>,
+}
+
+/// Payload of `Request::LoginServer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginServer {
+    /// The server's address: `https://mcp.example.com/mcp`.
+    pub url: String,
+    /// As in [`Login`].
+    pub connection: Option<ConnectionName>,
+    /// As in [`Login`].
+    pub force: bool,
+    /// As in [`Login`].
+    pub via: LoginVia,
+    /// As in [`Login`].
+    pub scopes: Vec<String>,
+    /// As in [`Login`]; where the server registers clients by itself, none is needed.
+    pub client_id: Option<String>,
+}
+
+/// An OAuth flow. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OAuthFlow {
+    /// An authorization code with PKCE, over the browser.
+    Pkce,
+    /// The same as a client that registers itself (RFC 7591).
+    DcrPkce,
+    /// A code that is typed on another device (RFC 8628).
+    DeviceCode,
+    /// The client for itself, without a person (RFC 6749 section 4.4).
+    ClientCredentials,
+    /// A service account's key (RFC 7523).
+    JwtBearer,
+}
+
+impl OAuthFlow {
+    /// The name on the wire in JSON, in definitions, and for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pkce => "pkce",
+            Self::DcrPkce => "dcr_pkce",
+            Self::DeviceCode => "device_code",
+            Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "jwt_bearer",
+        }
+    }
+}
+
+/// What a login's step asks for. Append only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginAnswer {
+    /// An OAuth client.
+    Client {
+        /// Its public id.
+        id: String,
+        /// Its secret, if it has one.
+        secret: Option<Secret>,
+    },
+    /// The address that the browser was sent to at the end, or the code in it.
+    Redirect(Secret),
+    /// Cookies by name.
+    Cookies(Vec<(String, Secret)>),
+    /// An API key, a signing secret or a service account's key file: the same as `LoginSubmit`.
+    Secret(Secret),
 }
 
 /// Payload of `Request::WebhookAdd`.

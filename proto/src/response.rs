@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionName, LoginId, ProviderName, RunId, WebhookName};
-use crate::request::Unmatched;
+use crate::request::{OAuthFlow, Unmatched};
 use crate::secret::Secret;
 
 /// An answer. The order of the variants is the wire's numbering (bincode): append only.
@@ -182,6 +182,14 @@ pub struct Connection {
     pub slot: String,
     /// The region that it was limited to at login.
     pub region: Option<String>,
+    /// Whether it is renewed by itself.
+    pub renews: bool,
+    /// Scopes that were granted, where there are some.
+    pub scopes: Vec<String>,
+    /// The OAuth flow that it came from.
+    pub flow: Option<OAuthFlow>,
+    /// The provider's own server that it is for.
+    pub base_url: Option<String>,
 }
 
 /// All definitions.
@@ -220,6 +228,10 @@ pub struct Provider {
     pub connections: u32,
     /// Regions that a login can be limited to.
     pub regions: Vec<String>,
+    /// OAuth flows, the one that is used by default first.
+    pub flows: Vec<OAuthFlow>,
+    /// What to enter at the provider as redirect URI of an OAuth client.
+    pub redirect_uri: Option<String>,
 }
 
 /// A secret with what it belongs to.
@@ -295,16 +307,98 @@ pub struct LoginStarted {
     pub display_name: String,
     /// The connection that it will make or replace; the name of a webhook's endpoint.
     pub connection: ConnectionName,
-    /// The page to open; absent with `LoginVia::Submit`.
-    pub url: Option<String>,
-    /// The configured port was taken and the page moved away from it.
-    pub moved_from: Option<u16>,
+    /// What a person does now.
+    pub step: LoginStep,
     /// A hint on what is asked for.
     pub hint: Option<String>,
     /// Where to get a key.
     pub key_urls: Vec<String>,
     /// Seconds until it is given up.
     pub seconds_left: u64,
+}
+
+/// What a person does next in a login. Append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginStep {
+    /// Open a page of ours, which asks for it.
+    Form {
+        /// The page.
+        url: String,
+        /// The configured port was taken and the page moved away from it.
+        moved_from: Option<u16>,
+        /// What it asks for.
+        asks: LoginAsks,
+    },
+    /// Hand it over with `LoginAnswer`.
+    Enter {
+        /// What is asked for.
+        asks: LoginAsks,
+    },
+    /// Open a page of the authorization server and agree there. The code comes back by itself where
+    /// the browser runs on this machine; else the address that the browser ends at is handed over
+    /// with `LoginAnswer`.
+    Authorize {
+        /// The page.
+        url: String,
+        /// Where the browser is sent at the end.
+        redirect_uri: String,
+        /// Whether we listen there.
+        listens: bool,
+    },
+    /// Open a page on any device and type a code there.
+    Device {
+        /// The page.
+        url: String,
+        /// The same with the code in it.
+        url_with_code: Option<String>,
+        /// The code.
+        code: String,
+    },
+    /// Nothing: the servers talk.
+    Wait,
+}
+
+impl LoginStep {
+    /// The page to open, if there is one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Form { url, .. } | Self::Authorize { url, .. } | Self::Device { url, .. } => {
+                Some(url)
+            }
+            Self::Enter { .. } | Self::Wait => None,
+        }
+    }
+}
+
+/// What a login asks a person for. Append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginAsks {
+    /// An API key.
+    ApiKey,
+    /// The secret that webhooks are signed with.
+    SigningSecret,
+    /// An OAuth client, which a person makes at the provider.
+    Client {
+        /// What to enter there as redirect URI, if the flow has one.
+        redirect_uri: Option<String>,
+        /// The id, if it is known and only the secret is asked for.
+        id: Option<String>,
+        /// Whether it must have a secret.
+        secret_needed: bool,
+    },
+    /// The JSON key file of a service account.
+    ServiceAccount,
+    /// Cookies of a website where a person is logged in.
+    Cookies {
+        /// Where to log in.
+        entry_url: String,
+        /// Their names; those without which it does not work come first.
+        names: Vec<String>,
+        /// How many of them are needed.
+        needed: u32,
+    },
 }
 
 /// A login that is done.
@@ -326,6 +420,12 @@ pub struct LoggedIn {
     pub store: String,
     /// Living runs in which it works at once.
     pub runs: u32,
+    /// When it ends to be valid, if that is known.
+    pub expires_at: Option<String>,
+    /// Whether it is renewed by itself.
+    pub renews: bool,
+    /// Scopes that were granted, where there are some.
+    pub scopes: Vec<String>,
 }
 
 /// What was forgotten.
@@ -343,8 +443,23 @@ pub struct Forgotten {
     pub default_changed: bool,
     /// The override file that was deleted.
     pub definition_removed: Option<String>,
-    /// Whether the server was asked to revoke, and what became of it; absent where it offers none.
-    pub revocation: Option<String>,
+    /// What became of each connection's tokens at the server, where that was asked for.
+    pub revocations: Vec<(ConnectionName, Revocation)>,
+}
+
+/// What became of tokens at the server. Append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// They are no good any more.
+    Revoked,
+    /// The provider offers no way that a program could use.
+    NotOffered,
+    /// It did not work; they stay good until they expire or a person revokes them.
+    Failed {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A definition that was saved.

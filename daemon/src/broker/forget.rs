@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use authsome_proto::response::{Exported, Forgotten, Registered, Revealed};
+use authsome_proto::response::{Exported, Forgotten, Registered, Revealed, Revocation};
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, WireError};
 
 use super::Broker;
@@ -40,16 +40,11 @@ impl Broker {
         let mut forgotten = self
             .forget(provider, vec![record], audit::Event::Revoke, by)
             .await?;
-        let url = self
-            .definition(provider)
-            .ok()
-            .and_then(|entry| entry.definition.key_urls.first().cloned());
-        forgotten.revocation = Some(match url {
-            Some(url) => {
-                format!("the provider offers no way to revoke a key from here; delete it at {url}")
-            }
-            None => "the provider offers no way to revoke a key from here; delete it there".into(),
-        });
+        forgotten.revocations = forgotten
+            .connections
+            .iter()
+            .map(|name| (name.clone(), Revocation::NotOffered))
+            .collect();
         Ok(forgotten)
     }
 
@@ -113,7 +108,7 @@ impl Broker {
                 .map(|record| record.connection)
                 .collect(),
             definition_removed: None,
-            revocation: None,
+            revocations: Vec::new(),
         })
     }
 

@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use authsome_proto::request::{Login, LoginVia};
-use authsome_proto::response::{LoggedIn, LoginStarted};
+use authsome_proto::request::{Login, LoginAnswer, LoginServer, LoginVia};
+use authsome_proto::response::{LoggedIn, LoginStarted, LoginStep};
 use authsome_proto::secret::SECRET_MAX;
 use authsome_proto::{
-    ConnectionName, ErrorCode, Event, LoginId, LoginStage, Response, Secret, WireError,
+    ConnectionName, ErrorCode, Event, LoginId, LoginStage, ProviderName, Response, Secret,
+    WireError,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ use super::{Broker, now, random_id};
 use crate::audit::{self, Record};
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::errors::{Explain, storage};
-use crate::login::{Asked, LoginForm, OfferError, Submitted};
+use crate::login::{Asked, LoginForm, OfferError, Port, Shown, Submission, Submitted};
 use crate::providers::Definition;
 use crate::routing::placeholder::LITERAL;
 use crate::vault::{ItemKey, StoredItem};
@@ -182,7 +183,7 @@ impl Broker {
             LoginVia::Form => match self
                 .pages
                 .load()
-                .offer(id.clone(), session.target.form(), send)
+                .offer(id.clone(), session.target.form(), Port::Any, send)
                 .await
             {
                 Ok(offered) => Some(offered),
@@ -196,15 +197,20 @@ impl Broker {
         let form = session.target.form();
         let (watched, watched_id) = (Arc::clone(&session), id.clone());
         tokio::spawn(async move { broker.attend(&watched_id, &watched, submissions).await });
-        let (url, moved_from) = offered.map_or((None, None), |offered| {
-            (Some(offered.url), offered.moved_from)
-        });
+        let asks = form.asked.as_wire();
+        let step = match offered {
+            Some(offered) => LoginStep::Form {
+                url: offered.url,
+                moved_from: offered.moved_from,
+                asks,
+            },
+            None => LoginStep::Enter { asks },
+        };
         Ok(LoginStarted {
             login: id,
             display_name: form.display_name,
             connection: form.connection,
-            url,
-            moved_from,
+            step,
             hint: form.hint,
             key_urls: form.key_urls,
             seconds_left: LOGIN_MAX.as_secs(),
@@ -229,6 +235,34 @@ impl Broker {
             Err(_) => {}
         }
         result
+    }
+
+    /// Takes what a login's step asks for.
+    pub async fn answer_login(
+        self: &Arc<Self>,
+        id: &LoginId,
+        answer: LoginAnswer,
+    ) -> Result<Response, WireError> {
+        match answer {
+            LoginAnswer::Secret(secret) => self.submit_login(id, secret).await,
+            LoginAnswer::Client { .. } | LoginAnswer::Redirect(_) | LoginAnswer::Cookies(_) => {
+                todo!()
+            }
+        }
+    }
+
+    /// Begins a login to a server that is known by its address alone.
+    pub async fn begin_server_login(
+        self: &Arc<Self>,
+        _server: LoginServer,
+        _pid: u32,
+    ) -> Result<LoginStarted, WireError> {
+        todo!()
+    }
+
+    /// Where the authorization server of `provider` sends the browser back to.
+    pub fn redirect_uri(&self, provider: &ProviderName) -> String {
+        self.pages.load().redirect_uri(provider)
     }
 
     /// Follows a login: its states, the time it has left, and how to give it up.
@@ -287,11 +321,12 @@ impl Broker {
                     ErrorCode::LoginExpired,
                     &format!("was not finished within {} minutes", LOGIN_MAX.as_secs() / 60),
                 ),
-                Some(Submitted { secret, answer }) = submissions.recv() => {
+                Some(Submitted { submission, answer }) = submissions.recv() => {
+                    let Submission::Secret(secret) = submission else { continue };
                     let result = self.store(session, secret).await;
                     // the page may be gone by now; the login is done all the same
                     drop(answer.send(match &result {
-                        Ok(_) => Ok(()),
+                        Ok(_) => Ok(Shown::Done),
                         Err(error) => Err(error.message.clone()),
                     }));
                     match result {
@@ -403,6 +438,7 @@ impl Broker {
             secret,
             hosts: definition.hosts(),
             stored_at: now(),
+            grant: None,
         };
         // first: the outcome of a call that takes too long is not known
         self.credentials.forget(provider, connection);
@@ -422,6 +458,8 @@ impl Broker {
             hosts: definition.hosts(),
             account: None,
             region,
+            base_url: None,
+            grant: None,
         };
         let inserted = self.connections.insert(record);
         // also after a failure: the replaced key must not live on in a run (B3)
@@ -442,6 +480,9 @@ impl Broker {
             variables: definition.variables(),
             store: self.vault.status().await.store_name(),
             runs: self.run_count(),
+            expires_at: None,
+            renews: false,
+            scopes: Vec::new(),
         })
     }
 }

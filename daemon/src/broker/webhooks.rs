@@ -232,6 +232,7 @@ impl Broker {
                 .ok_or_else(|| WireError::new(ErrorCode::Internal, format!("cannot {doing}")))?,
             hosts: Vec::new(),
             stored_at: now(),
+            grant: None,
         };
         self.vault
             .put(&key(name), item)

@@ -48,6 +48,11 @@ pub async fn handle(
             .await
             .map(Response::LoginStarted),
         Request::LoginSubmit { login, secret } => broker.submit_login(&login, secret).await,
+        Request::LoginAnswer { login, answer } => broker.answer_login(&login, answer).await,
+        Request::LoginServer(server) => broker
+            .begin_server_login(server, by)
+            .await
+            .map(Response::LoginStarted),
         Request::LoginWait { login } => login::wait(broker, login, by, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
         Request::Logout {

@@ -31,6 +31,7 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         | Request::WebhookVerify(_)
         // a person logs in: the secret comes from the person, not from us
         | Request::LoginSubmit { .. }
+        | Request::LoginAnswer { .. }
         | Request::LoginWait { .. }
         | Request::LoginCancel { .. }
         | Request::Unlock { .. }
@@ -42,6 +43,7 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         Request::Reveal { .. }
         | Request::Export { .. }
         | Request::Register { .. }
+        | Request::LoginServer(_)
         | Request::Logout { .. }
         | Request::Revoke { .. }
         | Request::Remove { .. }
@@ -61,6 +63,7 @@ pub fn is_change(request: &Request) -> bool {
     matches!(
         request,
         Request::LoginSubmit { .. }
+            | Request::LoginAnswer { .. }
             | Request::Logout { .. }
             | Request::Register { .. }
             | Request::Remove { .. }

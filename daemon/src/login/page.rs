@@ -154,6 +154,7 @@ impl Words {
                 button: "Replace secret",
                 done: format!("The signing secret of {name} is replaced"),
             },
+            (Asked::Client { .. } | Asked::ServiceAccount | Asked::Cookies { .. }, _) => todo!(),
         }
     }
 }

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::form::{self, BODY_MAX, BodyFault, Head, Own, Reception, Reply};
-use super::{LoginForm, Shared, Submitted, page};
+use super::{LoginForm, Shared, Submission, Submitted, page};
 use crate::small_server;
 
 /// Connections at a time. A browser opens a handful; more would let a local program use up our
@@ -259,11 +259,12 @@ async fn store(
     let storing = Storing { server, id };
     let (answer, outcome) = oneshot::channel();
     let outcome = async {
-        sink.send(Submitted { secret, answer }).await.ok()?;
+        let submission = Submission::Secret(secret);
+        sink.send(Submitted { submission, answer }).await.ok()?;
         outcome.await.ok()
     };
     match timeout(STORE_MAX, outcome).await {
-        Ok(Some(Ok(()))) => {
+        Ok(Some(Ok(_shown))) => {
             server.shared.lock().end(|waiting| waiting.id == *id);
             Reply::new(StatusCode::OK, page::done(form))
         }

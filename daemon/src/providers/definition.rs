@@ -1,6 +1,8 @@
 //! The definition of a provider, as the rest of the daemon sees it: parsed, checked, immutable.
 
 use authsome_proto::ProviderName;
+use authsome_proto::request::OAuthFlow;
+use serde::{Deserialize, Serialize};
 
 use crate::routing::{HostPattern, Methods, PathScope, Slot, Template};
 
@@ -109,6 +111,20 @@ impl Definition {
             .iter()
             .filter(|variable| variable.value.is_secret());
         secret.map(|variable| variable.name.clone()).collect()
+    }
+
+    /// The OAuth flows that can work, the default first.
+    pub fn flows(&self) -> Vec<OAuthFlow> {
+        match &self.auth {
+            Auth::OAuth2(facts) => facts.flows.iter().map(|flow| (*flow).into()).collect(),
+            Auth::ApiKey | Auth::Browser(_) => Vec::new(),
+        }
+    }
+
+    /// Whether one of its flows ends with the browser at a redirect address of ours.
+    pub fn has_redirect(&self) -> bool {
+        let redirects = [OAuthFlow::Pkce, OAuthFlow::DcrPkce];
+        self.flows().iter().any(|flow| redirects.contains(flow))
     }
 
     /// How it authenticates, as it is shown and sent.
@@ -257,6 +273,12 @@ pub struct OAuth2 {
     pub pkce: bool,
     /// How the client secret reaches the token endpoint.
     pub client_auth: ClientAuth,
+    /// The server's own name, where it is known: what `iss` in its answers must be (RFC 9207).
+    pub issuer: Option<String>,
+    /// Whether it said that it names itself in every answer.
+    pub names_itself: bool,
+    /// The resource that tokens are for (RFC 8707).
+    pub resource: Option<String>,
     /// Further query parameters of the authorization URL.
     pub authorization_params: Vec<(String, String)>,
     /// Encoding of the device-token poll, for providers with a device flow.
@@ -274,18 +296,48 @@ impl OAuth2 {
 }
 
 /// An OAuth flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flow {
+    /// The client for itself, without a person.
+    ClientCredentials,
     /// Dynamic client registration, then the code flow.
     DcrPkce,
     /// A code typed on another device.
     DeviceCode,
+    /// A service account's key.
+    JwtBearer,
     /// The authorization code flow with PKCE.
     Pkce,
 }
 
+impl From<OAuthFlow> for Flow {
+    fn from(flow: OAuthFlow) -> Self {
+        match flow {
+            OAuthFlow::ClientCredentials => Self::ClientCredentials,
+            OAuthFlow::DcrPkce => Self::DcrPkce,
+            OAuthFlow::DeviceCode => Self::DeviceCode,
+            OAuthFlow::JwtBearer => Self::JwtBearer,
+            OAuthFlow::Pkce => Self::Pkce,
+        }
+    }
+}
+
+impl From<Flow> for OAuthFlow {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::ClientCredentials => Self::ClientCredentials,
+            Flow::DcrPkce => Self::DcrPkce,
+            Flow::DeviceCode => Self::DeviceCode,
+            Flow::JwtBearer => Self::JwtBearer,
+            Flow::Pkce => Self::Pkce,
+        }
+    }
+}
+
 /// How the client secret reaches the token endpoint (RFC 6749 section 2.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
     /// In an `Authorization: Basic` header.
     Basic,

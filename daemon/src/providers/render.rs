@@ -172,6 +172,11 @@ fn oauth(facts: &OAuth2) -> Value {
         let request = spelling(DEVICE_TOKEN_REQUESTS, request);
         out.insert("device_token_request".into(), json!(request));
     }
+    put_text(&mut out, "issuer", facts.issuer.as_deref());
+    if facts.names_itself {
+        out.insert("names_itself".into(), json!(true));
+    }
+    put_text(&mut out, "resource", facts.resource.as_deref());
     Value::Object(out)
 }
 

@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
+use super::grant::StoredGrant;
 
 /// The version of the JSON that this program writes.
 const VERSION: u64 = 1;
 
-/// Longest item in bytes: a secret of [`SECRET_MAX`] with every character escaped, and its hosts.
-pub(super) const ITEM_MAX: u64 = 512 * 1024;
+/// Longest item in bytes: a secret and a grant of [`SECRET_MAX`] each with every character escaped,
+/// and its hosts.
+pub(super) const ITEM_MAX: u64 = 1024 * 1024;
 
 /// The name of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,6 +33,13 @@ pub enum ItemKey {
     },
     /// The install secret.
     Install,
+    /// An OAuth client.
+    Client {
+        /// Its provider.
+        provider: ProviderName,
+        /// The host that it is registered at.
+        server: String,
+    },
     /// The live secrets of a webhook's endpoint.
     Webhook {
         /// Its name.
@@ -46,7 +55,9 @@ impl fmt::Display for ItemKey {
                 connection,
             } => write!(f, "{provider}/{connection}"),
             Self::Install => f.write_str("install"),
-            // names have no colon, so no connection of a provider `webhook` is meant by this
+            // names have no colon, so no connection of a provider `client` or `webhook` is meant by
+            // these
+            Self::Client { provider, server } => write!(f, "client:{provider}@{server}"),
             Self::Webhook { webhook } => write!(f, "webhook:{webhook}"),
         }
     }
@@ -62,6 +73,8 @@ pub struct StoredItem {
     pub hosts: Vec<String>,
     /// When it was stored, RFC 3339.
     pub stored_at: String,
+    /// Where an access token came from, and how the next one is had.
+    pub grant: Option<StoredGrant>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +84,8 @@ struct Written<'a> {
     secret: &'a Secret,
     hosts: &'a [String],
     stored_at: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a StoredGrant>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +97,7 @@ struct Read {
     secret: Secret,
     hosts: Vec<String>,
     stored_at: String,
+    grant: Option<StoredGrant>,
 }
 
 #[derive(Deserialize)]
@@ -97,16 +113,28 @@ pub(super) fn encode(key: &ItemKey, item: &StoredItem) -> Result<Zeroizing<Vec<u
             max: SECRET_MAX,
         });
     }
+    if let Some(len) = item.grant.as_ref().map(StoredGrant::secrets_len)
+        && len > SECRET_MAX
+    {
+        return Err(VaultError::TooLarge {
+            len,
+            max: SECRET_MAX,
+        });
+    }
     let name = key.to_string();
+    let grant = item.grant.as_ref().map_or(0, StoredGrant::room);
     let hosts: usize = item.hosts.iter().map(|host| host.len() * 6 + 3).sum();
     // an escaped character takes at most six bytes: the buffer never grows, so no copy is left
-    let mut text = Zeroizing::new(Vec::with_capacity(item.secret.len() * 6 + hosts + 1024));
+    let mut text = Zeroizing::new(Vec::with_capacity(
+        item.secret.len() * 6 + hosts + grant + 1024,
+    ));
     let written = Written {
         v: VERSION,
         name: &name,
         secret: &item.secret,
         hosts: &item.hosts,
         stored_at: &item.stored_at,
+        grant: item.grant.as_ref(),
     };
     serde_json::to_writer(&mut *text, &written)
         .map_err(|_| corrupt(key, "it cannot be written"))?;
@@ -133,6 +161,7 @@ pub(super) fn decode(key: &ItemKey, text: &[u8]) -> Result<StoredItem, VaultErro
         secret: read.secret,
         hosts: read.hosts,
         stored_at: read.stored_at,
+        grant: read.grant,
     })
 }
 
@@ -161,6 +190,7 @@ mod tests {
             secret: Secret::new(secret.to_owned()),
             hosts: vec!["api.intercom.io".to_owned()],
             stored_at: "2026-01-01T00:00:00Z".to_owned(),
+            grant: None,
         }
     }
 
@@ -226,7 +256,7 @@ mod tests {
     proptest! {
         #[test]
         fn items_round_trip_without_growing_the_buffer(secret in any::<String>(), hosts in proptest::collection::vec(any::<String>(), 0..4)) {
-            let item = StoredItem { secret: Secret::new(secret.clone()), hosts: hosts.clone(), stored_at: "t".to_owned() };
+            let item = StoredItem { secret: Secret::new(secret.clone()), hosts: hosts.clone(), stored_at: "t".to_owned(), grant: None };
             let room = secret.len() * 6 + hosts.iter().map(|host| host.len() * 6 + 3).sum::<usize>() + 1024;
             let text = encode(&key(), &item).unwrap();
             prop_assert!(text.len() <= room);

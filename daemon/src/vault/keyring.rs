@@ -187,6 +187,9 @@ fn label(key: &ItemKey) -> String {
         } => {
             format!("authsome: {provider} ({connection})")
         }
+        ItemKey::Client { provider, server } => {
+            format!("authsome: OAuth client of {provider} at {server}")
+        }
         ItemKey::Install => "authsome: install secret".to_owned(),
         ItemKey::Webhook { webhook } => format!("authsome: webhook {webhook}"),
     }
@@ -202,6 +205,10 @@ fn attributes(home_id: &str, key: &ItemKey) -> Vec<(&'static str, String)> {
         } => {
             attributes.push(("provider", provider.to_string()));
             attributes.push(("connection", connection.to_string()));
+        }
+        ItemKey::Client { provider, server } => {
+            attributes.push(("provider", provider.to_string()));
+            attributes.push(("server", server.clone()));
         }
         ItemKey::Install => {}
         ItemKey::Webhook { webhook } => attributes.push(("webhook", webhook.to_string())),

@@ -225,6 +225,7 @@ impl Worker {
             secret: Secret::new(STANDARD.encode(*bytes)),
             hosts: Vec::new(),
             stored_at: jiff::Timestamp::now().to_string(),
+            grant: None,
         };
         self.put(&ItemKey::Install, &item, until)?;
         Ok(LockedBytes::new(&*bytes))

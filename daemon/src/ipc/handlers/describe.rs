@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authsome_proto::request::OAuthFlow;
 use authsome_proto::response::{
     Connection, ConnectionState, Provider, Providers, Run, Source, Status, Vault, WhoAmI,
 };
@@ -67,6 +68,7 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
     let definition = entry.map(|entry| Arc::clone(&entry.definition));
     let is_default =
         broker.connections.default_of(&record.provider).as_ref() == Some(&record.connection);
+    let grant = record.grant.as_ref();
     Connection {
         provider: record.provider.clone(),
         display_name: definition
@@ -83,7 +85,7 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
         created_at: record.created_at.clone(),
         rotated_at: record.rotated_at.clone(),
         last_used: record.last_used.clone(),
-        expires_at: None,
+        expires_at: grant.and_then(|grant| grant.expires_at.clone()),
         hosts: definition.as_ref().map_or_else(
             || record.hosts.clone(),
             |it| it.hosts_in(record.region.as_deref()),
@@ -99,6 +101,10 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
             .and_then(|it| it.routes.first().map(|rule| rule.slot.to_string()))
             .unwrap_or_default(),
         region: record.region.clone(),
+        renews: grant.is_some_and(|grant| grant.renews),
+        scopes: grant.map_or_else(Vec::new, |grant| grant.scopes.clone()),
+        flow: grant.and_then(|grant| grant.flow).map(OAuthFlow::from),
+        base_url: record.base_url.clone(),
     }
 }
 
@@ -151,6 +157,10 @@ pub(super) fn providers(broker: &Broker) -> Providers {
                     .iter()
                     .map(|(name, _)| name.clone())
                     .collect(),
+                flows: definition.flows(),
+                redirect_uri: definition
+                    .has_redirect()
+                    .then(|| broker.redirect_uri(&definition.name)),
             }
         })
         .collect();

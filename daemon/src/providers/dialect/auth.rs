@@ -131,6 +131,9 @@ fn read_oauth(
         return None;
     }
     Some(OAuth2 {
+        issuer: None,
+        names_itself: false,
+        resource: None,
         base_url,
         authorization_url,
         token_url: token_url?,

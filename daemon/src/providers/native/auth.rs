@@ -10,8 +10,10 @@ use super::one_of;
 
 /// Spellings of [`Flow`].
 pub(in crate::providers) const FLOWS: &[(&str, Flow)] = &[
+    ("client_credentials", Flow::ClientCredentials),
     ("dcr_pkce", Flow::DcrPkce),
     ("device_code", Flow::DeviceCode),
+    ("jwt_bearer", Flow::JwtBearer),
     ("pkce", Flow::Pkce),
 ];
 
@@ -73,6 +75,9 @@ fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> 
             "client_auth",
             "authorization_params",
             "device_token_request",
+            "issuer",
+            "names_itself",
+            "resource",
         ],
     );
     let base_url = table
@@ -118,7 +123,18 @@ fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> 
     let device_token_request = table
         .item("device_token_request")
         .and_then(|item| one_of(report, &item, DEVICE_TOKEN_REQUESTS));
+    let issuer = table.item("issuer").and_then(|item| url_of(report, &item));
+    let names_itself = match table.item("names_itself") {
+        Some(item) => item.flag(report),
+        None => Some(false),
+    };
+    let resource = table
+        .item("resource")
+        .and_then(|item| url_of(report, &item));
     Some(OAuth2 {
+        issuer,
+        names_itself: names_itself?,
+        resource,
         base_url,
         authorization_url,
         token_url: token_url?,
