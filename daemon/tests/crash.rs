@@ -92,6 +92,8 @@ fn record(connection: &str) -> ConnectionRecord {
         hosts: Vec::new(),
         account: None,
         region: None,
+        base_url: None,
+        grant: None,
     }
 }
 

@@ -23,6 +23,8 @@ fn record(of: &str, connection: &str) -> ConnectionRecord {
         hosts: vec!["api.intercom.io".to_owned()],
         account: None,
         region: None,
+        base_url: None,
+        grant: None,
     }
 }
 

@@ -108,6 +108,10 @@ mod tests {
                 force,
                 via,
                 region: None,
+                flow: None,
+                scopes: Vec::new(),
+                base_url: None,
+                client_id: None,
             })
         };
         assert!(!allowed_inside_run(&login(true, LoginVia::Submit)));

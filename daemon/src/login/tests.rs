@@ -86,13 +86,20 @@ fn receiver(
             let Some(submitted) = keys.recv().await else {
                 break;
             };
-            found.push(submitted.secret.expose().to_owned());
-            drop(submitted.answer.send(answer));
+            found.push(key_of(&submitted));
+            drop(submitted.answer.send(answer.map(|()| Shown::Done)));
         }
         // the login is over only when the page says so
         while keys.recv().await.is_some() {}
         found
     })
+}
+
+fn key_of(submitted: &Submitted) -> String {
+    match &submitted.submission {
+        Submission::Secret(secret) => secret.expose().to_owned(),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn until_closed(authority: &str) {
@@ -107,7 +114,10 @@ async fn until_closed(authority: &str) {
 async fn key_goes_through_once_and_the_port_closes() {
     let pages = Pages::new(free_port());
     let (sink, keys) = mpsc::channel(1);
-    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let offered = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     assert_eq!(offered.moved_from, None);
     let keys = receiver(keys, vec![Err("the keyring is <locked>".into()), Ok(())]);
     let page = get(&offered.url).await;
@@ -147,9 +157,15 @@ async fn key_goes_through_once_and_the_port_closes() {
 async fn used_address_is_dead_while_another_login_waits() {
     let pages = Pages::new(free_port());
     let (sink, first) = mpsc::channel(1);
-    let one = pages.offer(login(1), form(), sink).await.unwrap();
+    let one = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     let (sink, second) = mpsc::channel(1);
-    let other = pages.offer(login(2), form(), sink).await.unwrap();
+    let other = pages
+        .offer(login(2), form(), Port::Any, sink)
+        .await
+        .unwrap();
     assert_eq!(split(&one.url).0, split(&other.url).0);
     let (first, second) = (receiver(first, vec![Ok(())]), receiver(second, vec![]));
     let page = get(&one.url).await;
@@ -178,7 +194,10 @@ async fn used_address_is_dead_while_another_login_waits() {
     );
     // and a later login gets the same port again
     let (sink, _keys) = mpsc::channel(1);
-    let again = pages.offer(login(3), form(), sink).await.unwrap();
+    let again = pages
+        .offer(login(3), form(), Port::Any, sink)
+        .await
+        .unwrap();
     assert_eq!(again.moved_from, None);
     assert!(get(&again.url).await.starts_with("HTTP/1.1 200"));
 }
@@ -189,7 +208,10 @@ async fn taken_port_moves_the_form_and_says_so() {
     let port = holder.local_addr().unwrap().port();
     let pages = Pages::new(port);
     let (sink, _keys) = mpsc::channel(1);
-    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let offered = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     assert_eq!(offered.moved_from, Some(port));
     assert!(get(&offered.url).await.starts_with("HTTP/1.1 200"));
 }
@@ -198,7 +220,10 @@ async fn taken_port_moves_the_form_and_says_so() {
 async fn login_given_up_without_a_word_closes_the_port() {
     let pages = Pages::new(free_port());
     let (sink, keys) = mpsc::channel(1);
-    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let offered = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     assert!(get(&offered.url).await.starts_with("HTTP/1.1 200"));
     drop(keys);
     until_closed(split(&offered.url).0).await;
@@ -208,7 +233,10 @@ async fn login_given_up_without_a_word_closes_the_port() {
 async fn second_key_waits_for_the_outcome_of_the_first() {
     let pages = Pages::new(free_port());
     let (sink, mut keys) = mpsc::channel(1);
-    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let offered = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     let page = get(&offered.url).await;
     let (url, form) = (offered.url.clone(), page.clone());
     let first = tokio::spawn(async move { post(&url, &form, "sk-1").await });
@@ -218,7 +246,7 @@ async fn second_key_waits_for_the_outcome_of_the_first() {
             .await
             .starts_with("HTTP/1.1 409")
     );
-    submitted.answer.send(Ok(())).unwrap();
+    submitted.answer.send(Ok(Shown::Done)).unwrap();
     assert!(first.await.unwrap().starts_with("HTTP/1.1 200"));
 }
 
@@ -227,7 +255,10 @@ async fn second_key_waits_for_the_outcome_of_the_first() {
 async fn request_by_another_name_is_refused() {
     let pages = Pages::new(free_port());
     let (sink, _keys) = mpsc::channel(1);
-    let offered = pages.offer(login(1), form(), sink).await.unwrap();
+    let offered = pages
+        .offer(login(1), form(), Port::Any, sink)
+        .await
+        .unwrap();
     let (authority, path) = split(&offered.url);
     let request = format!("GET {path} HTTP/1.1\r\nHost: rebind.evil.test\r\n\r\n");
     let answer = exchange(authority, request).await;
@@ -262,7 +293,14 @@ async fn pages_to_look_at() {
     let mut receivers = Vec::new();
     for (n, (form, answer)) in (1..).zip(offers) {
         let (sink, keys) = mpsc::channel(1);
-        println!("{}", pages.offer(login(n), form, sink).await.unwrap().url);
+        println!(
+            "{}",
+            pages
+                .offer(login(n), form, Port::Any, sink)
+                .await
+                .unwrap()
+                .url
+        );
         receivers.push(receiver(keys, vec![answer]));
     }
     for receiver in receivers {
