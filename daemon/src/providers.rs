@@ -27,6 +27,7 @@ mod native;
 mod parse;
 mod problem;
 mod render;
+pub mod session;
 mod signature;
 mod suggest;
 

@@ -63,6 +63,10 @@ pub enum ErrorCode {
     Cancelled,
     /// No webhook of that name.
     UnknownWebhook,
+    /// The person or the authorization server said no.
+    LoginRefused,
+    /// An authorization server could not be reached, or its answer is no good.
+    AuthorizationServer,
 }
 
 /// A failure as sent to the client.

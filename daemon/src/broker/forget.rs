@@ -324,7 +324,7 @@ impl Broker {
     }
 
     /// Where a provider's custom definition stands.
-    fn override_file(&self, provider: &ProviderName) -> PathBuf {
+    pub(super) fn override_file(&self, provider: &ProviderName) -> PathBuf {
         self.places
             .home
             .join("providers")

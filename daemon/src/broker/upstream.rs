@@ -7,6 +7,7 @@ use authsome_proto::{ErrorCode, WireError};
 
 use super::Broker;
 use crate::config::Config;
+use crate::oauth::http::Servers;
 use crate::proxy::{OwnPorts, Reach, TrustedRoots, Upstream, UpstreamSettings, roots};
 use crate::runs::environment::SystemRoots;
 
@@ -44,6 +45,12 @@ impl Broker {
                 })
             })
             .await
+    }
+
+    /// The way to authorization servers.
+    pub(super) async fn servers(&self) -> Result<Servers, WireError> {
+        let settings = self.upstream().await?;
+        Ok(Servers::new(settings.current.load_full()))
     }
 
     /// Takes changed settings over, if any were needed so far.

@@ -24,7 +24,7 @@ impl Pkce {
 }
 
 /// 256 random bits that come back with the answer to one authorization request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct State(Secret);
 
 impl State {
