@@ -7,6 +7,7 @@ use authsome_proto::{ErrorCode, WireError};
 
 use super::Broker;
 use crate::config::Config;
+use crate::oauth::http::Servers;
 use crate::proxy::{OwnPorts, Reach, TrustedRoots, Upstream, UpstreamSettings, roots};
 use crate::runs::environment::SystemRoots;
 
@@ -28,6 +29,11 @@ impl Settings {
     /// An empty pool by the settings in force.
     pub(super) fn pool(&self, reach: Reach) -> Upstream {
         Upstream::new(self.current.load_full(), reach)
+    }
+
+    /// A way to authorization servers, by the settings in force.
+    pub(super) fn servers(&self) -> Servers {
+        Servers::new(self.current.load_full())
     }
 }
 
