@@ -61,6 +61,7 @@ pub use authsome_proto::request::Unmatched;
 pub use ca::{CaError, RunCa};
 pub use respond::refusal_words;
 pub use roots::{LoadRootsError, TrustedRoots};
+pub(crate) use upstream::connect_http1;
 pub use upstream::{SettingsError, Upstream, UpstreamProxy, UpstreamSettings};
 
 /// One stored credential in one version, ready for the wire. Shared by all runs that carry it.

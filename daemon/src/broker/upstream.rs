@@ -30,6 +30,11 @@ impl Settings {
     pub(super) fn pool(&self, reach: Reach) -> Upstream {
         Upstream::new(self.current.load_full(), reach)
     }
+
+    /// A way to authorization servers, by the settings in force.
+    pub(super) fn servers(&self) -> Servers {
+        Servers::new(self.current.load_full())
+    }
 }
 
 impl Broker {
