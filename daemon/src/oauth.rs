@@ -26,6 +26,7 @@ pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod device;
+mod form;
 pub mod http;
 pub mod jwt;
 pub mod metadata;
@@ -33,6 +34,7 @@ pub mod pkce;
 pub mod register;
 pub mod resource;
 pub mod revoke;
+mod said;
 pub mod token;
 
 pub use client::Client;
