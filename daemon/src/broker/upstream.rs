@@ -54,8 +54,7 @@ impl Broker {
 
     /// The way to authorization servers.
     pub(super) async fn servers(&self) -> Result<Servers, WireError> {
-        let settings = self.upstream().await?;
-        Ok(Servers::new(settings.current.load_full()))
+        Ok(self.upstream().await?.servers())
     }
 
     /// Takes changed settings over, if any were needed so far.

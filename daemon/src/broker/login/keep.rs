@@ -14,8 +14,8 @@ use crate::vault::{ItemKey, StoredGrant, StoredItem};
 /// A credential that a login brought.
 #[derive(Debug)]
 pub(super) struct NewCredential<'a> {
-    named: &'a Named,
-    secret: Secret,
+    pub(super) named: &'a Named,
+    pub(super) secret: Secret,
     pub(super) region: Option<String>,
     pub(super) base_url: Option<String>,
     /// How it is renewed, if it came by OAuth.

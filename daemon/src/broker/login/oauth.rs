@@ -13,28 +13,24 @@
 //! from the endpoint that was chosen before the person was sent anywhere (O4); a client is
 //! remembered only once tokens came for it, or once it registered itself.
 
+mod steps;
+mod tokens;
+
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use authsome_proto::request::{Login, LoginVia, OAuthFlow};
-use authsome_proto::response::{LoginStarted, LoginStep};
-use authsome_proto::{ErrorCode, Response, Secret, WireError};
+use authsome_proto::response::LoginStarted;
+use authsome_proto::{ErrorCode, Secret, WireError};
 
-use super::keep::NewCredential;
-use super::key::{check, not_asked};
+use super::key::not_asked;
 use super::target::Named;
-use super::{Advance, Broker, LoginState, Session, Setback, Target, no_page};
-use crate::connections::GrantRecord;
-use crate::login::{Asked, Awaited, LoginForm, Submission};
-use crate::oauth::authorize::Authorization;
-use crate::oauth::callback::{self, Callback, Expected, Refusal};
-use crate::oauth::http::HttpError;
-use crate::oauth::jwt::ServiceAccount;
+use super::{Advance, Broker, Session, Setback, Target};
+use crate::login::{Asked, LoginForm, Submission};
+use crate::oauth::callback::{self, Callback, Expected};
 use crate::oauth::pkce::{Pkce, State};
-use crate::oauth::{Client, Grant, TokenError, Tokens, device, register, token};
-use crate::providers::{Auth, ClientAuth, DeviceTokenRequest, Entry, Flow, OAuth2, Source};
+use crate::oauth::{Client, TokenError};
+use crate::providers::{Auth, DeviceTokenRequest, Entry, Flow, OAuth2, Source};
 use crate::proxy::Reach;
-use crate::vault::{Renewal, StoredGrant};
 
 /// Longest client id. Real ones have a hundred characters at most.
 const CLIENT_ID_MAX: usize = 512;
@@ -217,7 +213,7 @@ impl Broker {
         let named = self.name(&entry.definition, request.connection, request.force)?;
         let base_url = request.base_url.as_deref();
         let base_url = base_url
-            .map(|text| self.base_url(entry, text))
+            .map(|text| own_server(provider.as_str(), facts, text))
             .transpose()?;
         let flow = choose_flow(provider.as_str(), facts, request.flow)?;
         let reach = match (&entry.source, &base_url) {
@@ -315,207 +311,6 @@ impl Broker {
         })
     }
 
-    /// Registers us at the server, and remembers it.
-    async fn register_client(&self, login: &SignIn) -> Result<Client, WireError> {
-        let what = "registering a client";
-        let Some(endpoint) = &login.facts.registration_endpoint else {
-            return Err(login.failed(what, &Missing("registration")));
-        };
-        let public = login.facts.client_auth != ClientAuth::Basic;
-        let request = register::request(&login.redirect_uri, &login.scopes, public);
-        let answer = self
-            .servers()
-            .await?
-            .send(endpoint, login.reach, request)
-            .await
-            .map_err(|error| login.failed(what, &error))?;
-        let client = register::read(&answer).map_err(|error| login.failed(what, &error))?;
-        let registered_for = Some(login.redirect_uri.clone());
-        let provider = &login.named.definition.name;
-        self.remember_client(provider, &login.server, &client, registered_for)
-            .await?;
-        Ok(client)
-    }
-
-    /// The next step, now that there is a client.
-    async fn go(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        login: &SignIn,
-        client: Client,
-    ) -> Result<LoginStep, WireError> {
-        match login.flow {
-            Flow::Pkce | Flow::DcrPkce => self.send_to_server(session, login, client).await,
-            Flow::DeviceCode => self.show_device_code(session, login, client).await,
-            Flow::ClientCredentials | Flow::JwtBearer => {
-                login.set(Progress::Busy);
-                let (broker, session) = (Arc::clone(self), Arc::clone(session));
-                tokio::spawn(async move {
-                    let Target::OAuth(login) = &session.target else {
-                        return;
-                    };
-                    let _turn = session.turn.lock().await;
-                    let done = broker.ask_for_itself(&session, login, client).await;
-                    broker.finish(&session, done);
-                });
-                Ok(LoginStep::Wait)
-            }
-        }
-    }
-
-    async fn send_to_server(
-        &self,
-        session: &Session,
-        login: &SignIn,
-        client: Client,
-    ) -> Result<LoginStep, WireError> {
-        let (state, pkce) = (State::random(), Pkce::random());
-        let what = "sending the browser to the server";
-        let Some(endpoint) = &login.facts.authorization_url else {
-            return Err(login.failed(what, &Missing("authorization")));
-        };
-        let url = Authorization {
-            endpoint,
-            client_id: &client.id,
-            redirect_uri: &login.redirect_uri,
-            scopes: &login.scopes,
-            state: &state,
-            pkce: &pkce,
-            resource: login.facts.resource.as_deref(),
-            params: &login.facts.authorization_params,
-        }
-        .url();
-        let Some(url) = url else {
-            return Err(login.failed(what, &HttpError::Url(endpoint.clone())));
-        };
-        let awaited = Awaited {
-            provider: login.named.definition.name.clone(),
-            state: state.clone(),
-            issuer: login.facts.issuer.clone(),
-            issuer_is_named: login.facts.names_itself,
-        };
-        let listening = self
-            .pages
-            .load()
-            .await_callback(
-                session.id.clone(),
-                login.form(),
-                awaited,
-                session.inbox.clone(),
-            )
-            .await;
-        let listens = match (listening, session.via) {
-            (Ok(()), _) => true,
-            (Err(error), LoginVia::Form) => return Err(no_page(&error)),
-            // the address can still be pasted
-            (Err(error), LoginVia::Submit) => {
-                tracing::info!(%error, "no callback is listened for");
-                false
-            }
-        };
-        login.set(Progress::Code {
-            client,
-            state,
-            pkce,
-        });
-        Ok(LoginStep::Authorize {
-            url,
-            redirect_uri: login.redirect_uri.clone(),
-            listens,
-        })
-    }
-
-    async fn show_device_code(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        login: &SignIn,
-        client: Client,
-    ) -> Result<LoginStep, WireError> {
-        let what = "getting a device code";
-        let Some(endpoint) = &login.facts.device_authorization_url else {
-            return Err(login.failed(what, &Missing("device authorization")));
-        };
-        let how = login.how_devices_ask();
-        let request = device::request(&client, &login.scopes, how);
-        let answer = self
-            .servers()
-            .await?
-            .send(endpoint, login.reach, request)
-            .await
-            .map_err(|error| login.failed(what, &error))?;
-        let code = device::read(&answer, how).map_err(|error| match &error {
-            TokenError::Refused { code, .. } if is_about_client(code) => login.token_failed(&error),
-            _ => login.failed(what, &error),
-        })?;
-        let step = LoginStep::Device {
-            url: code.verification_uri.clone(),
-            url_with_code: code.verification_uri_complete.clone(),
-            code: code.user_code.clone(),
-        };
-        login.set(Progress::Busy);
-        let (broker, session) = (Arc::clone(self), Arc::clone(session));
-        tokio::spawn(async move { broker.poll_device(&session, code, client).await });
-        Ok(step)
-    }
-
-    /// Asks until the code is typed, refused or too old, or the login is over.
-    async fn poll_device(&self, session: &Session, code: device::DeviceCode, client: Client) {
-        let Target::OAuth(login) = &session.target else {
-            return;
-        };
-        let how = login.how_devices_ask();
-        let mut poll = device::Poll::new(&code);
-        let mut pause = poll.interval();
-        let too_old = tokio::time::Instant::now() + code.expires_in;
-        let mut state = session.state.subscribe();
-        let tokens = loop {
-            tokio::select! {
-                () = super::ended(&mut state) => return,
-                () = tokio::time::sleep_until(too_old) => {
-                    let error = TokenError::Refused { code: "expired_token".into(), description: None };
-                    break Err(login.token_failed(&error));
-                }
-                () = tokio::time::sleep(pause) => {}
-            }
-            let request = device::token_request(&code, &client, how);
-            let servers = match self.servers().await {
-                Ok(servers) => servers,
-                Err(error) => break Err(error),
-            };
-            let answer = servers.send(&login.facts.token_url, login.reach, request);
-            pause = match answer.await {
-                Ok(answer) => match poll.answered(&answer, how) {
-                    device::Next::Wait(pause) => pause,
-                    device::Next::Done(tokens) => break Ok(tokens),
-                    device::Next::Failed(error) => break Err(login.token_failed(&error)),
-                },
-                Err(error) => {
-                    tracing::debug!(%error, "the device code's server does not answer");
-                    poll.unanswered()
-                }
-            };
-        };
-        let _turn = session.turn.lock().await;
-        let done = match tokens {
-            Ok(tokens) => {
-                self.keep_tokens(session, login, tokens, Some(client), None)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        self.finish(session, done);
-    }
-
-    fn finish(&self, session: &Session, done: Result<Response, WireError>) {
-        if session.is_over() {
-            return;
-        }
-        if done.is_err() {
-            self.note_failure(session);
-        }
-        session.end(done);
-    }
-
     pub(super) async fn take_oauth(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -558,174 +353,6 @@ impl Broker {
             }
         }
     }
-
-    /// A code for tokens. Whatever comes of it, the login is over: a code is good once.
-    async fn exchange(
-        &self,
-        session: &Session,
-        login: &SignIn,
-        client: Client,
-        pkce: &Pkce,
-        callback: Callback,
-    ) -> Result<Response, WireError> {
-        let code = match callback {
-            Callback::Code(code) => code,
-            Callback::Refused(refusal) => return Err(refused(login, refusal)),
-            Callback::Wrong(reason) => {
-                return Err(WireError::new(
-                    ErrorCode::AuthorizationServer,
-                    format!(
-                        "the answer for `{}` cannot be trusted: {reason}",
-                        login.named.definition.name
-                    ),
-                )
-                .hint(format!("start again with `{}`", login.command())));
-            }
-            Callback::Foreign => return Err(not_asked(session)),
-        };
-        session.enter(LoginState::Exchanging);
-        let grant = Grant::Code {
-            code: &code,
-            redirect_uri: &login.redirect_uri,
-            verifier: pkce.verifier(),
-        };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
-        self.keep_tokens(session, login, tokens, Some(client), None)
-            .await
-    }
-
-    /// Client credentials for a token.
-    async fn ask_for_itself(
-        &self,
-        session: &Session,
-        login: &SignIn,
-        client: Client,
-    ) -> Result<Response, WireError> {
-        session.enter(LoginState::Exchanging);
-        let grant = Grant::ClientCredentials {
-            scopes: &login.scopes,
-        };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
-        self.keep_tokens(session, login, tokens, Some(client), None)
-            .await
-    }
-
-    /// A service account's key for a token.
-    async fn ask_with_key(
-        &self,
-        session: &Session,
-        login: &SignIn,
-        file: Secret,
-    ) -> Result<Response, WireError> {
-        let bad = |error: &dyn std::error::Error| {
-            WireError::new(ErrorCode::InvalidSecret, "the key file cannot be used")
-                .because(error)
-                .hint("use the JSON file that the provider's console made for a service account")
-        };
-        let account = ServiceAccount::read(file).map_err(|error| bad(&error))?;
-        if account.token_uri != login.facts.token_url {
-            let name = &login.named.definition.name;
-            return Err(WireError::new(
-                ErrorCode::InvalidSecret,
-                format!("the key file is not for `{name}`"),
-            )
-            .hint(format!(
-                "its `token_uri` must be `{}`",
-                login.facts.token_url
-            )));
-        }
-        session.enter(LoginState::Exchanging);
-        let assertion = account
-            .assertion(&login.scopes, unix_now())
-            .map_err(|error| bad(&error))?;
-        let grant = Grant::Assertion {
-            assertion: &assertion,
-        };
-        let tokens = self.tokens_for(login, &grant, None).await?;
-        self.keep_tokens(session, login, tokens, None, Some(&account))
-            .await
-    }
-
-    async fn tokens_for(
-        &self,
-        login: &SignIn,
-        grant: &Grant<'_>,
-        client: Option<&Client>,
-    ) -> Result<Tokens, WireError> {
-        let request = token::request(grant, client, login.facts.resource.as_deref());
-        let answer = self
-            .servers()
-            .await?
-            .send(&login.facts.token_url, login.reach, request)
-            .await
-            .map_err(|error| {
-                login
-                    .failed("getting tokens", &error)
-                    .hint(format!("start again with `{}`", login.command()))
-            })?;
-        token::read(&answer).map_err(|error| login.token_failed(&error))
-    }
-
-    async fn keep_tokens(
-        &self,
-        session: &Session,
-        login: &SignIn,
-        tokens: Tokens,
-        client: Option<Client>,
-        account: Option<&ServiceAccount>,
-    ) -> Result<Response, WireError> {
-        check(&login.named.definition, &tokens.access)?;
-        let renewal = match (login.flow, account, tokens.refresh) {
-            (_, Some(account), _) => Renewal::ServiceAccount(account.file().clone()),
-            (Flow::ClientCredentials, ..) => Renewal::ClientCredentials,
-            (_, _, Some(refresh)) => Renewal::RefreshToken(refresh),
-            (_, _, None) => Renewal::None,
-        };
-        let scopes = tokens.scopes.unwrap_or_else(|| login.scopes.clone());
-        let grant = GrantRecord {
-            flow: Some(login.flow),
-            scopes: scopes.clone(),
-            expires_at: tokens.expires_in.and_then(after),
-            renews: !matches!(renewal, Renewal::None),
-        };
-        let stored_grant = StoredGrant {
-            flow: login.flow,
-            renewal,
-            issued_at: i64::try_from(unix_now()).unwrap_or(0),
-            lifetime: tokens.expires_in.map(|lifetime| lifetime.as_secs()),
-            scopes,
-            client: client.clone().map(Into::into),
-            token_url: login.facts.token_url.clone(),
-            revocation_url: login.facts.revocation_url.clone(),
-            resource: login.facts.resource.clone(),
-            rotates: None,
-            renewing_since: None,
-        };
-        let _changing = self.changing.lock().await;
-        session.refuse_if_over()?;
-        self.refuse_overwrite(&login.named)?;
-        session.enter(LoginState::Storing);
-        if let Some(text) = &login.unsaved {
-            self.save_definition(&login.named.definition, text, session.begun_by)
-                .await?;
-        }
-        let provider = &login.named.definition.name;
-        if let Some(client) = &client
-            && login.flow != Flow::DcrPkce
-        {
-            self.remember_client(provider, &login.server, client, None)
-                .await?;
-        }
-        let credential = NewCredential {
-            base_url: login.base_url.clone(),
-            stored_grant: Some(stored_grant),
-            grant: Some(grant),
-            account: account.map(|account| account.email.clone()),
-            ..NewCredential::of(&login.named, tokens.access)
-        };
-        let logged_in = self.keep(credential, session.begun_by).await?;
-        Ok(Response::LoggedIn(logged_in))
-    }
 }
 
 impl SignIn {
@@ -755,21 +382,6 @@ enum AtHand {
     Register,
     /// A person must say; perhaps the id is known.
     Ask(Option<String>),
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the definition has no {0} endpoint")]
-struct Missing(&'static str);
-
-fn refused(login: &SignIn, refusal: Refusal) -> WireError {
-    let name = &login.named.definition.display_name;
-    let mut error = WireError::new(
-        ErrorCode::LoginRefused,
-        format!("the login was refused at {name}: {}", refusal.code),
-    )
-    .hint(format!("start again with `{}`", login.command()));
-    error.causes.extend(refusal.description);
-    error
 }
 
 fn choose_flow(
@@ -853,14 +465,4 @@ fn check_client_id(id: &str) -> Result<(), WireError> {
         "that is not a client id: letters, digits and punctuation, no spaces",
     )
     .hint("copy it once more from where the client was made"))
-}
-
-fn unix_now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)
-}
-
-/// That long from now, as it is stored and shown.
-fn after(lifetime: Duration) -> Option<String> {
-    let at = jiff::Timestamp::now().checked_add(lifetime).ok()?;
-    at.round(jiff::Unit::Second).ok().map(|at| at.to_string())
 }
