@@ -25,6 +25,7 @@ mod lookup;
 mod policies;
 mod reload;
 mod resume;
+mod revoke;
 mod routes;
 mod run;
 mod spare;

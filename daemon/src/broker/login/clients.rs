@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Broker;
+use super::oauth::server_of;
 use crate::broker::now;
+use crate::connections::ConnectionRecord;
 use crate::errors::Explain;
 use crate::oauth::Client;
+use crate::providers::Auth;
 use crate::vault::{ItemKey, StoredClient, StoredItem};
 
 /// A client as it rests in the vault.
@@ -67,17 +70,29 @@ impl Broker {
             .map_err(|error| error.explain(&format!("store the OAuth client of `{provider}`")))
     }
 
-    /// Forgets the client, so that the next login asks for one.
-    pub(in crate::broker) async fn forget_client(
+    /// Forgets the clients of a provider: at its own server, and at those of `records`.
+    pub(in crate::broker) async fn forget_clients(
         &self,
         provider: &ProviderName,
-        host: &str,
+        records: &[ConnectionRecord],
     ) -> Result<(), WireError> {
-        self.vault
-            .delete(&key(provider, host))
-            .await
-            .map(drop)
-            .map_err(|error| error.explain(&format!("delete the OAuth client of `{provider}`")))
+        let Ok(entry) = self.definition(provider) else {
+            return Ok(());
+        };
+        let Auth::OAuth2(facts) = &entry.definition.auth else {
+            return Ok(());
+        };
+        let bases = records.iter().map(|record| record.base_url.as_deref());
+        for base in bases.chain([None]) {
+            let server = server_of(&facts.resolve(&facts.token_url, base));
+            self.vault
+                .delete(&key(provider, &server))
+                .await
+                .map_err(|error| {
+                    error.explain(&format!("delete the OAuth client of `{provider}`"))
+                })?;
+        }
+        Ok(())
     }
 }
 

@@ -441,7 +441,7 @@ fn resolve(facts: &OAuth2, base: Option<&str>) -> OAuth2 {
 }
 
 /// Host, and port where it is not 443.
-pub(super) fn server_of(url: &str) -> String {
+pub(in crate::broker) fn server_of(url: &str) -> String {
     url::Url::parse(url).map_or_else(
         |_| String::new(),
         |url| {
