@@ -15,7 +15,7 @@ enum Is<'a> {
     Wrong,
 }
 
-fn is<'a>(callback: &'a Callback) -> Is<'a> {
+fn is(callback: &Callback) -> Is<'_> {
     match callback {
         Callback::Code(code) => Is::Code(code.expose()),
         Callback::Refused(Refusal { code, description }) => {

@@ -44,12 +44,12 @@ pub(in crate::oauth) struct Said {
     pub(super) authed_user: Option<Granted>,
     error: Loose,
     error_description: Loose,
-    /// Many APIs' own form of errors, which their token endpoints fall back to.
+    /// The form of many APIs' own errors, which their token endpoints fall back to.
     code: Loose,
-    /// HubSpot's code.
+    /// The code of those that have no `error`, such as `BAD_REFRESH_TOKEN`.
     status: Loose,
     message: Loose,
-    /// Zoom's description.
+    /// Another name of it.
     reason: Loose,
 }
 
@@ -184,7 +184,7 @@ impl Loose {
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
     struct Text;
 
-    impl<'de> Visitor<'de> for Text {
+    impl Visitor<'_> for Text {
         type Value = Option<Secret>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
