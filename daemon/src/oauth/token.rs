@@ -171,8 +171,8 @@ impl TokenError {
 /// The request that gives `grant`. Without a client nothing identifies us (an assertion does it
 /// itself).
 ///
-/// Always a form, which RFC 6749 asks for; servers whose own examples are JSON (Notion, Atlassian)
-/// take it, too.
+/// Always a form, which RFC 6749 asks for; other clients send it to servers whose own examples are
+/// JSON (Notion, Atlassian), too.
 pub fn request(grant: &Grant<'_>, client: Option<&Client>, resource: Option<&str>) -> Outgoing {
     let mut scope = String::new();
     let mut fields = match *grant {
@@ -337,10 +337,12 @@ fn lifetime(said: &Loose) -> Option<Duration> {
         Loose::Text(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    if !seconds.is_finite() || seconds <= 0.0 {
+    // else the largest of all would be a lifetime, and so would NaN
+    if !seconds.is_finite() {
         return None;
     }
     let capped = seconds.min(LIFETIME_MAX.as_secs_f64());
+    // `try_from` takes nothing below zero
     Duration::try_from_secs_f64(capped)
         .ok()
         .filter(|lifetime| !lifetime.is_zero())
