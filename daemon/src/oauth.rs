@@ -9,6 +9,7 @@
 //! | `jwt` | a service account's key for tokens | RFC 7523 |
 //! | `metadata`, `resource`, `register` | finding a server, and registering there | RFC 8414, 9728, 7591 |
 //! | `revoke` | giving tokens back | RFC 7009 |
+//! | `form`, `said` | forms that hold secrets; a server's words, fit to be shown | |
 //! | `http` | one exchange with a server | |
 //!
 //! All but `http` is pure: bytes and values in, bytes and decisions out.

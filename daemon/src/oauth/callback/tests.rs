@@ -15,7 +15,7 @@ enum Is<'a> {
     Wrong,
 }
 
-fn is<'a>(callback: &'a Callback) -> Is<'a> {
+fn is(callback: &Callback) -> Is<'_> {
     match callback {
         Callback::Code(code) => Is::Code(code.expose()),
         Callback::Refused(Refusal { code, description }) => {
@@ -148,6 +148,7 @@ fn o4_an_answer_of_another_server_is_wrong() {
         ("iss=https%3A%2F%2Fevil.example", Some(ISSUER), true, false),
         ("iss=https%3A%2F%2Fevil.example", Some(ISSUER), false, false),
         ("iss=as.example", Some(ISSUER), false, false),
+        ("iss=https://bs.example", Some(ISSUER), false, false),
     ] {
         with(issuer, named, |expected| {
             for (answer, good) in [
