@@ -10,6 +10,7 @@
 //! | `metadata`, `resource`, `register` | finding a server, and registering there | RFC 8414, 9728, 7591 |
 //! | `revoke` | giving tokens back | RFC 7009 |
 //! | `http` | one exchange with a server | |
+//! | `address`, `answer`, `form` | addresses, words and refusals of servers; bodies for them | |
 //!
 //! All but `http` is pure: bytes and values in, bytes and decisions out.
 //!
@@ -21,6 +22,10 @@
 //!
 //! Not here: when a token is renewed (`broker/renew.rs`), how a person goes through a login
 //! (`broker/login`), where tokens rest (`vault`).
+
+mod address;
+mod answer;
+mod form;
 
 pub mod authorize;
 pub mod callback;
