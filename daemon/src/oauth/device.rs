@@ -99,7 +99,9 @@ pub fn read(answer: &Incoming, how: DeviceTokenRequest) -> Result<DeviceCode, To
     let body: Body = serde_json::from_slice(&answer.body)
         .map_err(|_| TokenError::Malformed("it is no JSON object with a device code"))?;
     if body.device_code.is_empty() || body.device_code.len() > DEVICE_CODE_MAX {
-        return Err(TokenError::Malformed("its device code is empty or too long"));
+        return Err(TokenError::Malformed(
+            "its device code is empty or too long",
+        ));
     }
     let user_code = body.user_code.trim();
     if !can_be_typed(user_code) {
@@ -156,7 +158,7 @@ pub fn token_request(code: &DeviceCode, client: &Client, how: DeviceTokenRequest
 #[derive(Debug)]
 pub struct Poll {
     /// What the server wants.
-    interval: Duration,
+    wanted: Duration,
     /// What we wait: longer while it does not answer.
     wait: Duration,
 }
@@ -176,7 +178,7 @@ impl Poll {
     /// Waits `code.interval` before the first question.
     pub fn new(code: &DeviceCode) -> Self {
         Self {
-            interval: code.interval,
+            wanted: code.interval,
             wait: code.interval,
         }
     }
@@ -200,7 +202,7 @@ impl Poll {
             .wait
             .saturating_mul(2)
             .min(INTERVAL_MAX)
-            .max(self.interval);
+            .max(self.wanted);
         self.wait
     }
 
@@ -208,12 +210,12 @@ impl Poll {
         match outcome {
             Ok(tokens) => Next::Done(tokens),
             Err(TokenError::Refused { code, .. }) if code == "authorization_pending" => {
-                self.wait = self.interval;
+                self.wait = self.wanted;
                 Next::Wait(self.wait)
             }
             Err(TokenError::Refused { code, .. }) if code == "slow_down" => {
-                self.interval = self.interval.saturating_add(SLOWER);
-                self.wait = self.interval;
+                self.wanted = self.wanted.saturating_add(SLOWER);
+                self.wait = self.wanted;
                 Next::Wait(self.wait)
             }
             Err(TokenError::Unavailable { retry_after, .. }) => {
@@ -253,7 +255,7 @@ fn can_be_typed(code: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
-/// Seconds as a number, or as text as some write it. None if it is less than anything.
+/// Seconds as a number, or as text as some write it. None if that is nothing or less.
 fn duration(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
@@ -261,8 +263,7 @@ fn duration(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     // more than a day is a day: `Duration` has an end
-    let believed = Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()?;
-    (!believed.is_zero()).then_some(believed)
+    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds.min(86_400.0)).ok())?
 }
 
 #[cfg(test)]

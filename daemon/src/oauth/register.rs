@@ -21,7 +21,11 @@ const SECRET_MAX: usize = 4096;
 /// The request: a native client with a loopback redirect, the code flow, and no secret if the server
 /// takes that (`public`).
 pub fn request(redirect_uri: &str, scopes: &[String], public: bool) -> Outgoing {
-    let method = if public { "none" } else { "client_secret_basic" };
+    let method = if public {
+        "none"
+    } else {
+        "client_secret_basic"
+    };
     let mut body = json!({
         "client_name": "authsome",
         "redirect_uris": [redirect_uri],

@@ -11,18 +11,18 @@ fn answer(status: u16, body: &str) -> Incoming {
     }
 }
 
-fn refused(code: &str, description: Option<&str>) -> Option<TokenError> {
-    Some(TokenError::Refused {
+fn refused(code: &str, description: Option<&str>) -> TokenError {
+    TokenError::Refused {
         code: code.into(),
         description: description.map(Into::into),
-    })
+    }
 }
 
-fn unavailable(status: u16) -> Option<TokenError> {
-    Some(TokenError::Unavailable {
+fn unavailable(status: u16) -> TokenError {
+    TokenError::Unavailable {
         status,
         retry_after: None,
-    })
+    }
 }
 
 #[test]
@@ -31,23 +31,31 @@ fn an_error_wins_over_a_good_status_and_a_bad_status_over_a_body_without_one() {
         (200, "{}", None),
         (201, "not JSON", None),
         (200, r#"{"error":null}"#, None),
-        (200, r#"{"error":"slow_down"}"#, refused("slow_down", None)),
+        (
+            200,
+            r#"{"error":"slow_down"}"#,
+            Some(refused("slow_down", None)),
+        ),
         (
             400,
             r#"{"error":"invalid_redirect_uri","error_description":"one of them"}"#,
-            refused("invalid_redirect_uri", Some("one of them")),
+            Some(refused("invalid_redirect_uri", Some("one of them"))),
         ),
         (
             400,
             r#"{"error":"a","error_description":7}"#,
-            refused("a", None),
+            Some(refused("a", None)),
         ),
-        (403, "<html>", refused("status 403", None)),
-        (404, r#"{"error":{"code":5}}"#, refused("error", None)),
-        (302, "", refused("status 302", None)),
-        (429, r#"{"error":"slow_down"}"#, unavailable(429)),
-        (503, "", unavailable(503)),
-        (400, r#"{"error":"temporarily_unavailable"}"#, unavailable(400)),
+        (403, "<html>", Some(refused("status 403", None))),
+        (404, r#"{"error":{"code":5}}"#, Some(refused("error", None))),
+        (302, "", Some(refused("status 302", None))),
+        (429, r#"{"error":"slow_down"}"#, Some(unavailable(429))),
+        (503, "", Some(unavailable(503))),
+        (
+            400,
+            r#"{"error":"temporarily_unavailable"}"#,
+            Some(unavailable(400)),
+        ),
     ];
     for (status, body, expected) in table {
         assert_eq!(refusal(&answer(status, body)), expected, "{status} {body}");

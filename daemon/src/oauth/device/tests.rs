@@ -237,7 +237,9 @@ fn codes_that_nobody_could_type_are_refused() {
         );
     }
     assert_eq!(
-        read_with("user_code", json!(" 123 456 ")).unwrap().user_code,
+        read_with("user_code", json!(" 123 456 "))
+            .unwrap()
+            .user_code,
         "123 456"
     );
     assert!(read_with("user_code", json!("A".repeat(64))).is_ok());
@@ -312,19 +314,75 @@ fn poll(interval: u64) -> Poll {
 fn slow_down_is_for_good_and_silence_is_not() {
     use Event::{Nothing, Pending, SlowDown, Unavailable};
     let table: &[(u64, &[(Event, u64)])] = &[
-        (5, &[(Pending, 5), (Pending, 5), (SlowDown, 10), (Pending, 10), (SlowDown, 15), (Pending, 15)]),
-        (5, &[(Nothing, 10), (Nothing, 20), (Nothing, 40), (Nothing, 60), (Nothing, 60), (Pending, 5)]),
-        (5, &[(SlowDown, 10), (Nothing, 20), (SlowDown, 15), (Nothing, 30), (Pending, 15)]),
-        (5, &[(Unavailable(None), 10), (Unavailable(None), 20), (Pending, 5)]),
-        (5, &[(Unavailable(Some(30)), 30), (Unavailable(Some(1)), 60), (Unavailable(Some(3600)), 60)]),
+        (
+            5,
+            &[
+                (Pending, 5),
+                (Pending, 5),
+                (SlowDown, 10),
+                (Pending, 10),
+                (SlowDown, 15),
+                (Pending, 15),
+            ],
+        ),
+        (
+            5,
+            &[
+                (Nothing, 10),
+                (Nothing, 20),
+                (Nothing, 40),
+                (Nothing, 60),
+                (Nothing, 60),
+                (Pending, 5),
+            ],
+        ),
+        (
+            5,
+            &[
+                (SlowDown, 10),
+                (Nothing, 20),
+                (SlowDown, 15),
+                (Nothing, 30),
+                (Pending, 15),
+            ],
+        ),
+        (
+            5,
+            &[
+                (Unavailable(None), 10),
+                (Unavailable(None), 20),
+                (Pending, 5),
+            ],
+        ),
+        (
+            5,
+            &[
+                (Unavailable(Some(30)), 30),
+                (Unavailable(Some(1)), 60),
+                (Unavailable(Some(3600)), 60),
+            ],
+        ),
         // never less than what was asked for
-        (60, &[(SlowDown, 65), (Nothing, 65), (SlowDown, 70), (Unavailable(None), 70), (Pending, 70)]),
+        (
+            60,
+            &[
+                (SlowDown, 65),
+                (Nothing, 65),
+                (SlowDown, 70),
+                (Unavailable(None), 70),
+                (Pending, 70),
+            ],
+        ),
     ];
     for (interval, events) in table {
         let mut poll = poll(*interval);
         assert_eq!(poll.interval().as_secs(), *interval);
         for (step, (event, expected)) in events.iter().enumerate() {
-            assert_eq!(after(&mut poll, event), *expected, "{interval}, step {step}");
+            assert_eq!(
+                after(&mut poll, event),
+                *expected,
+                "{interval}, step {step}"
+            );
         }
     }
 }
@@ -338,8 +396,15 @@ fn a_poll_ends_with_tokens_or_with_any_other_error() {
         scopes: None,
     };
     assert!(matches!(poll(5).told(Ok(tokens)), Next::Done(_)));
-    for code in ["access_denied", "expired_token", "invalid_client", "", "AUTHORIZATION_PENDING"] {
-        let Next::Failed(TokenError::Refused { code: told, .. }) = poll(5).told(refused(code)) else {
+    for code in [
+        "access_denied",
+        "expired_token",
+        "invalid_client",
+        "",
+        "AUTHORIZATION_PENDING",
+    ] {
+        let Next::Failed(TokenError::Refused { code: told, .. }) = poll(5).told(refused(code))
+        else {
             panic!("{code}");
         };
         assert_eq!(told, code);
