@@ -11,6 +11,7 @@
 //! | `revoke` | giving tokens back | RFC 7009 |
 //! | `form`, `said` | forms that hold secrets; a server's words, fit to be shown | |
 //! | `http` | one exchange with a server | |
+//! | `address`, `answer`, `form` | addresses, words and refusals of servers; bodies for them | |
 //!
 //! All but `http` is pure: bytes and values in, bytes and decisions out.
 //!
@@ -23,12 +24,15 @@
 //! Not here: when a token is renewed (`broker/renew.rs`), how a person goes through a login
 //! (`broker/login`), where tokens rest (`vault`).
 
+mod address;
+mod answer;
 pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod device;
 mod form;
 pub mod http;
+mod json;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;

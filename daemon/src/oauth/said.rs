@@ -22,6 +22,15 @@ const HIDDEN: &str = "[hidden]";
 /// `text` in one line of printable characters, `max` at most, without what may be a token; `None` if
 /// nothing is left.
 pub(super) fn words(text: &str, max: usize) -> Option<String> {
+    cut(&without_tokens(&plain(text)), max)
+}
+
+/// The same of a text that holds no token, such as an address: nothing in it is hidden.
+pub(super) fn line(text: &str, max: usize) -> Option<String> {
+    cut(&plain(text), max)
+}
+
+fn plain(text: &str) -> String {
     let line: String = text
         .chars()
         .map(|c| match c {
@@ -30,12 +39,15 @@ pub(super) fn words(text: &str, max: usize) -> Option<String> {
             c => c,
         })
         .collect();
-    let hidden = without_tokens(&printable(&line));
-    let hidden = hidden.trim();
-    let Some((end, _)) = hidden.char_indices().nth(max) else {
-        return (!hidden.is_empty()).then(|| hidden.to_owned());
+    printable(&line)
+}
+
+fn cut(line: &str, max: usize) -> Option<String> {
+    let line = line.trim();
+    let Some((end, _)) = line.char_indices().nth(max) else {
+        return (!line.is_empty()).then(|| line.to_owned());
     };
-    Some(format!("{}…", hidden.get(..end)?))
+    Some(format!("{}…", line.get(..end)?))
 }
 
 /// Turns the direction of text around, or is not seen at all; one could make a line say another thing.

@@ -13,6 +13,7 @@ use super::{Client, Incoming, Outgoing};
 
 pub(super) mod answer;
 
+pub(super) use answer::parse;
 use answer::{Answer, Granted, Loose, Said};
 
 /// What is given for a token.
@@ -217,7 +218,7 @@ pub fn request(grant: &Grant<'_>, client: Option<&Client>, resource: Option<&str
 /// not stand in a header, a member that stands there twice, and a `token_type` that is no bearer's
 /// are `Malformed`.
 pub fn read(answer: &Incoming) -> Result<Tokens, TokenError> {
-    let content = answer::parse(answer);
+    let content = parse(answer);
     if let Some(error) = refusal(answer, content.as_ref().ok()) {
         return Err(error);
     }
