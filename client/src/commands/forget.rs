@@ -90,7 +90,7 @@ fn object(forgotten: &Forgotten) -> Value {
         left,
         default_changed,
         definition_removed,
-        revocation,
+        revocations,
     } = forgotten;
     json!({
         "provider": provider,
@@ -99,7 +99,7 @@ fn object(forgotten: &Forgotten) -> Value {
         "default": new_default,
         "default_changed": default_changed,
         "definition_removed": definition_removed,
-        "revocation": revocation,
+        "revocations": revocations,
     })
 }
 
@@ -123,9 +123,6 @@ fn lines(forgotten: &Forgotten) -> Vec<String> {
     }
     if let Some(file) = &forgotten.definition_removed {
         lines.push(format!("deleted the override `{file}`"));
-    }
-    if let Some(outcome) = &forgotten.revocation {
-        lines.push(format!("at the server: {outcome}"));
     }
     match &forgotten.new_default {
         Some(name) if forgotten.default_changed => {
@@ -155,7 +152,7 @@ mod tests {
             left: Vec::new(),
             default_changed: true,
             definition_removed: None,
-            revocation: None,
+            revocations: Vec::new(),
         }
     }
 

@@ -181,6 +181,8 @@ fn provider_object(provider: &Provider) -> Value {
         key_urls,
         connections,
         regions,
+        flows,
+        redirect_uri,
     } = provider;
     json!({
         "provider": provider,
@@ -195,5 +197,7 @@ fn provider_object(provider: &Provider) -> Value {
         "key_urls": key_urls,
         "connections": connections,
         "regions": regions,
+        "flows": flows,
+        "redirect_uri": redirect_uri,
     })
 }

@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use authsome_proto::request::{self, LoginVia};
-use authsome_proto::response::{LoggedIn, LoginStarted};
+use authsome_proto::response::{LoggedIn, LoginStarted, LoginStep};
 use authsome_proto::{
     ErrorCode, Event, LoginId, LoginStage, ProviderName, Request, Response, Secret, ServerFrame,
 };
@@ -141,6 +141,10 @@ fn request(arguments: &Login, provider: &ProviderName, via: LoginVia) -> request
         force: arguments.force,
         via,
         region: arguments.region.clone(),
+        flow: None,
+        scopes: Vec::new(),
+        base_url: None,
+        client_id: None,
     }
 }
 
@@ -356,7 +360,7 @@ fn form(
     noun: Noun,
     ui: Ui,
 ) -> Result<Response, Failure> {
-    let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    let url = begun.step.url().ok_or_else(unexpected)?;
     let interrupt = Interrupt::watch()?;
     say_moved(begun, ui);
     ui.note(&format!(
@@ -378,7 +382,7 @@ fn form(
 }
 
 fn say_moved(begun: &LoginStarted, ui: Ui) {
-    if let Some(port) = begun.moved_from {
+    if let LoginStep::Form { moved_from: Some(port), .. } = begun.step {
         ui.warning(&format!(
             "port {port} is taken by another program; the page moved to a free one"
         ));
@@ -387,7 +391,7 @@ fn say_moved(begun: &LoginStarted, ui: Ui) {
 
 /// Prints session and link.
 fn link(begun: &LoginStarted, ui: Ui) -> Done {
-    let url = begun.url.as_deref().ok_or_else(unexpected)?;
+    let url = begun.step.url().ok_or_else(unexpected)?;
     say_moved(begun, ui);
     if ui.json {
         return ui.object(json!({
@@ -452,6 +456,7 @@ fn wait(
                     spinner.aside(|| ui.warning(&crate::ui::printable(&reason)));
                 }
                 LoginStage::Storing => spinner.say("storing it"),
+                LoginStage::Step(_) | LoginStage::Exchanging => {}
             },
             Some(_) | None => {}
         }
@@ -628,6 +633,9 @@ mod tests {
             variables: vec!["INTERCOM_API_KEY".into()],
             store: "keyring".into(),
             runs: 0,
+            expires_at: None,
+            renews: false,
+            scopes: Vec::new(),
         };
         assert_eq!(
             text(&logged_in),

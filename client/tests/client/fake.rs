@@ -172,5 +172,9 @@ pub(crate) fn connection(provider: &str) -> Connection {
         variables: vec!["INTERCOM_API_KEY".into()],
         slot: "Authorization: Bearer".into(),
         region: None,
+        renews: false,
+        scopes: Vec::new(),
+        flow: None,
+        base_url: None,
     }
 }
