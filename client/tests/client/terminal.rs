@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 /// How long something may take to be seen.
@@ -27,7 +27,13 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Runs `command`, which begins with `setsid --wait`, on a new terminal.
     pub(crate) fn run(command: &Command) -> Self {
-        let pty = openpty(None, None).unwrap();
+        let size = Winsize {
+            ws_row: 50,
+            ws_col: 250,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(&size, None).unwrap();
         let tty = File::from(pty.slave);
         let mut on_terminal = Command::new("setsid");
         on_terminal
@@ -39,6 +45,7 @@ impl Terminal {
                     .get_envs()
                     .filter_map(|(name, value)| Some((name, value?))),
             )
+            .env("TERM", "xterm")
             .stdin(tty.try_clone().unwrap())
             .stdout(Stdio::from(tty.try_clone().unwrap()))
             .stderr(Stdio::from(tty.try_clone().unwrap()));
