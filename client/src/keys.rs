@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::slice;
 
 use authsome_proto::Secret;
 use authsome_proto::secret::SECRET_MAX;
@@ -75,6 +76,10 @@ impl Keys {
         let mut during = before.clone();
         during.local_flags &=
             !(LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::ICANON | LocalFlags::ISIG);
+        #[expect(
+            clippy::as_conversions,
+            reason = "an enumeration whose numbers are the places in this list"
+        )]
         for (at, value) in [
             (SpecialCharacterIndices::VMIN, 0),
             (
@@ -82,7 +87,6 @@ impl Keys {
                 u8::from(look == Look::Moment),
             ),
         ] {
-            // as an index it is the system's own number
             if let Some(slot) = during.control_chars.get_mut(at as usize) {
                 *slot = value;
             }
@@ -108,9 +112,9 @@ impl Keys {
         if tcgetpgrp(&self.tty)? != getpgrp() {
             return Ok(Typed::Nothing);
         }
-        let mut key = Zeroizing::new([0_u8; 1]);
+        let mut key = Zeroizing::new(0_u8);
         loop {
-            match self.tty.read(&mut *key) {
+            match self.tty.read(slice::from_mut(&mut *key)) {
                 Ok(0) => return Ok(Typed::Nothing),
                 Ok(_) => {}
                 Err(error)
@@ -123,9 +127,9 @@ impl Keys {
                 }
                 Err(error) => return Err(error),
             }
-            match self.line.press(key[0]) {
+            match self.line.press(*key) {
                 Pressed::Nothing => {}
-                Pressed::Added => self.echo(&*key)?,
+                Pressed::Added => self.echo(&[*key])?,
                 Pressed::Removed(chars) => {
                     for _ in 0..chars {
                         self.echo(b"\x08 \x08")?;

@@ -110,6 +110,7 @@ impl Login {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a parser")]
 fn forget(_value: &str) -> Result<(), Infallible> {
     Ok(())
 }

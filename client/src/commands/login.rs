@@ -119,12 +119,12 @@ fn resume(login: &LoginId, with_address: bool, ui: Ui) -> Done {
 pub(super) fn see_through(
     daemon: &mut Daemon,
     means: &Means,
-    begin: Request,
+    request: Request,
     ui: Ui,
 ) -> Result<Response, Failure> {
     // read before anything is begun: an empty pipe must not leave a login behind
     let at_hand = means.read()?;
-    let begun = begun(daemon.call(begin, ui)?)?;
+    let begun = begun(daemon.call(request, ui)?)?;
     match Walk::new(daemon, means, at_hand, Whose::Ours, ui)?.go(begun)? {
         Came::Done(answer) => Ok(*answer),
         Came::Left(_) => Err(unexpected()),

@@ -47,6 +47,14 @@ impl Home {
         self.folder.path()
     }
 
+    /// Writes a file into the home.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        path
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.path().join("run/control.sock")
     }

@@ -331,12 +331,10 @@ fn without_terminal_and_browser_the_address_is_printed_and_waited_for() {
 #[test]
 fn the_browser_is_opened_at_the_page_that_has_the_code_in_it() {
     let home = waiting_desk(device());
-    let browser = home.path().join("browser");
-    std::fs::write(
-        &browser,
+    let browser = home.write(
+        "browser",
         "#!/bin/sh\necho \"$1\" > \"$HOME/opened.new\"\nmv \"$HOME/opened.new\" \"$HOME/opened\"\n",
-    )
-    .unwrap();
+    );
     std::fs::set_permissions(
         &browser,
         std::os::unix::fs::PermissionsExt::from_mode(0o700),
@@ -447,8 +445,7 @@ fn a_service_accounts_key_is_read_from_its_file_which_may_be_deleted_then() {
         },
         vec![],
     );
-    let file = home.path().join("key.json");
-    std::fs::write(&file, "{\n  \"private_key\": \"canary\"\n}\n").unwrap();
+    let file = home.write("key.json", "{\n  \"private_key\": \"canary\"\n}\n");
     let seen = home.run(&format!("login github --key-file {}", file.display()));
     assert_eq!((seen.code, seen.out.as_str()), (Some(0), DONE));
     assert_eq!(login_of(&home).flow, Some(OAuthFlow::JwtBearer));
@@ -773,7 +770,7 @@ fn a_key_file_is_asked_for_by_its_path() {
         },
         vec![],
     );
-    std::fs::write(home.path().join("key.json"), "{}").unwrap();
+    home.write("key.json", "{}");
     let mut terminal = Terminal::run(&home.command("login github --no-browser --flow jwt-bearer"));
     terminal.sees("Path of the JSON key file: ");
     terminal.types("/nowhere/key.json\r");

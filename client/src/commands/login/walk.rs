@@ -85,22 +85,21 @@ impl<'a> Walk<'a> {
     /// Goes on from `begun` to the end.
     pub(super) fn go(mut self, begun: LoginStarted) -> Result<Came, Failure> {
         let login = begun.login.clone();
-        self.steps(begun).map_err(|failure| {
+        self.steps(begun).inspect_err(|failure| {
             let interrupted = failure.kind == Kind::Said(INTERRUPTED);
-            if self.whose == Whose::Another {
-                if interrupted {
-                    self.ui.note(&format!(
-                        "the login still waits; `authsome login --resume {login}` goes on"
-                    ));
+            match self.whose {
+                Whose::Another if interrupted => self.ui.note(&format!(
+                    "the login still waits; `authsome login --resume {login}` goes on"
+                )),
+                Whose::Another => {}
+                Whose::Ours => {
+                    // it may be over already; what matters is that it does not wait for nobody
+                    self.cancel(&login);
+                    if interrupted {
+                        self.ui.note("login cancelled");
+                    }
                 }
-                return failure;
             }
-            // it may be over already; what matters is that it does not wait for nobody
-            self.cancel(&login);
-            if interrupted {
-                self.ui.note("login cancelled");
-            }
-            failure
         })
     }
 
