@@ -237,6 +237,7 @@ impl Builder {
             routes: self.routes,
             clients,
             redirect_uris: self.redirect_uris,
+            scope: self.scopes.last().cloned().unwrap_or_default(),
             ca_path,
             program: Arc::new(program),
             _folder: folder,
@@ -253,6 +254,7 @@ pub struct Authority {
     routes: Value,
     clients: [Client; 3],
     redirect_uris: Vec<String>,
+    scope: String,
     ca_path: PathBuf,
     program: Arc<Program>,
     _folder: TempDir,
@@ -666,11 +668,17 @@ impl Authority {
             .post_with(&self.url(endpoint), &headers, &fields)
     }
 
-    /// A whole login of `client` by authorization code, with the scope `read`.
+    /// A whole login of `client` by authorization code, with the last one of its scopes (`write`).
     #[track_caller]
     pub fn log_in(&self, client: &Client) -> Tokens {
+        self.log_in_with(client, &[("scope", &self.scope)])
+    }
+
+    /// The same, with these parameters of the authorization address.
+    #[track_caller]
+    pub fn log_in_with(&self, client: &Client, more: &[(&str, &str)]) -> Tokens {
         let pkce = Pkce::new();
-        let back = self.approve(&self.authorization_url(client, &pkce, &[("scope", "read")]));
+        let back = self.approve(&self.authorization_url(client, &pkce, more));
         let code = parameter(&back, "code").unwrap_or_else(|| panic!("no code in {back}"));
         let fields = [
             ("grant_type", "authorization_code"),

@@ -2,9 +2,21 @@
 // forgets nothing while there is room for it, and a test can look inside.
 const now = () => Math.floor(Date.now() / 1000);
 
+// Models whose ids are the secrets themselves.
+const SECRETS = new Set([
+  "AccessToken",
+  "AuthorizationCode",
+  "ClientCredentials",
+  "DeviceCode",
+  "RefreshToken",
+  "RegistrationAccessToken",
+]);
+
 export class Store {
   // model name → id → payload
   #models = new Map();
+  // every secret that was made, in order
+  issued = new Set();
   // called with each refresh token that was looked up: its payload, or undefined
   onRefreshToken = () => {};
 
@@ -34,6 +46,8 @@ export class Store {
       }
       async upsert(id, payload) {
         this.items.set(id, payload);
+        if (SECRETS.has(this.model)) store.issued.add(id);
+        if (payload.client_secret) store.issued.add(payload.client_secret);
       }
       async find(id) {
         const found = this.items.get(id);
