@@ -343,12 +343,12 @@ impl Authority {
     pub fn redirects_to(&mut self, uris: &[&str]) {
         self.redirect_uris = owned(uris);
         for client in &self.clients {
-            self.add_client(metadata_of(client, &self.redirect_uris));
+            self.add_client(&metadata_of(client, &self.redirect_uris));
         }
     }
 
     /// Adds or replaces a client, described as in RFC 7591 with its `client_id`.
-    pub fn add_client(&self, metadata: Value) {
+    pub fn add_client(&self, metadata: &Value) {
         self.program.ask("client", json!({ "client": metadata }));
     }
 
@@ -424,8 +424,8 @@ impl Authority {
         self.reused("codes")
     }
 
-    /// Every secret it has given away: codes, tokens, device codes, secrets of registered clients.
-    /// For [`crate::Home::watch`].
+    /// Every secret it knows: codes, tokens, device codes, secrets of clients. For
+    /// [`crate::Home::watch`].
     pub fn issued(&self) -> Vec<Canary> {
         let issued: Vec<String> = read(self.program.ask("issued", json!({})));
         issued.iter().map(|secret| Canary::of(secret)).collect()
@@ -495,7 +495,7 @@ impl Authority {
 
     /// Every request to the token endpoint waits for so long.
     pub fn delay_token_endpoint(&self, delay: Duration) {
-        self.control(Endpoint::Token, json!({ "delay": millis(delay) }));
+        self.control(Endpoint::Token, &json!({ "delay": millis(delay) }));
     }
 
     /// The next `count` requests to the token endpoint are processed, and the connection is closed
@@ -506,12 +506,12 @@ impl Authority {
 
     /// The same for any endpoint.
     pub fn drop_next_answers(&self, endpoint: Endpoint, count: usize) {
-        self.control(endpoint, json!({ "drop": count }));
+        self.control(endpoint, &json!({ "drop": count }));
     }
 
     /// The next `count` requests end without an answer, and are not processed.
     pub fn lose_next_requests(&self, endpoint: Endpoint, count: usize) {
-        self.control(endpoint, json!({ "lose": count }));
+        self.control(endpoint, &json!({ "lose": count }));
     }
 
     /// The next `count` requests to the token endpoint get this answer (JSON) and are not processed.
@@ -533,13 +533,13 @@ impl Authority {
             all[*name] = (*value).into();
         }
         let answer = json!({ "status": status, "headers": all, "body": body.to_string() });
-        self.control(endpoint, json!({ "fail": vec![answer; count] }));
+        self.control(endpoint, &json!({ "fail": vec![answer; count] }));
     }
 
     /// Changes every good JSON answer of an endpoint from now on: fields of `patch` replace the real
     /// ones, `null` removes them. `{}` ends it.
     pub fn patch_answers(&self, endpoint: Endpoint, patch: &Value) {
-        self.control(endpoint, json!({ "patch": patch }));
+        self.control(endpoint, &json!({ "patch": patch }));
     }
 
     /// Requests to `endpoint` are held from now on, at that point, until [`Authority::release`].
@@ -714,7 +714,7 @@ impl Authority {
         self.program.ask("set", json!({ "settings": settings }));
     }
 
-    fn control(&self, endpoint: Endpoint, set: Value) {
+    fn control(&self, endpoint: Endpoint, set: &Value) {
         let control = json!({ "endpoint": endpoint.name(), "set": set });
         self.program.ask("control", control);
     }

@@ -58,7 +58,10 @@ impl Canary {
 
     /// A secret that somebody else made, such as a token: it is searched for as a whole.
     pub fn of(secret: &str) -> Self {
-        assert!(secret.len() >= RUN_LEN, "too short to be found by chance only");
+        assert!(
+            secret.len() >= RUN_LEN,
+            "too short to be found by chance only"
+        );
         Self {
             secret: secret.to_owned(),
             runs: Vec::new(),

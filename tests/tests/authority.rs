@@ -14,7 +14,8 @@ use authsome_tests::authority::{
     Authority, Endpoint, Hold, Outcome, Pkce, REDIRECT_URI, Site, Tokens, parameter,
 };
 use authsome_tests::home::is_gone;
-use authsome_tests::{Home, wait_until};
+use authsome_tests::{Browser, Home, Invocation, MockServer, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 #[test]
@@ -61,14 +62,18 @@ fn a_code_is_given_for_pkce_and_bought_once() {
     assert_eq!(asked[0].params["code_challenge"], pkce.challenge);
     assert_eq!(asked[0].params["scope"], "read write");
     let bought = authority.requests_to(Endpoint::Token);
-    let seen: Vec<_> = bought.iter().map(|each| (each.status, &*each.auth)).collect();
+    let seen: Vec<_> = bought
+        .iter()
+        .map(|each| (each.status, &*each.auth))
+        .collect();
     assert_eq!(
         seen,
         [400, 200, 400].map(|status| (Some(status), "client_secret_post"))
     );
     assert_eq!(bought[1].client_id.as_deref(), Some("confidential"));
     let issued = authority.issued();
-    for secret in [&code, &tokens.access, &tokens.refresh] {
+    let client_secret = client.secret.clone().expect("it has one");
+    for secret in [&code, &tokens.access, &tokens.refresh, &client_secret] {
         assert!(issued.iter().any(|canary| canary.secret() == secret));
     }
     assert_eq!(authority.complaints(), "");
@@ -80,10 +85,20 @@ fn without_a_challenge_or_with_a_plain_one_or_another_address_there_is_no_code()
     let good = authority.authorization_url(authority.public(), &Pkce::new(), &[]);
     let plain = good.replace("S256", "plain");
     let back = authority.approve(&plain);
-    assert_eq!(parameter(&back, "error").as_deref(), Some("invalid_request"));
-    let without: String = good.split("&code_challenge").next().expect("a beginning").into();
+    assert_eq!(
+        parameter(&back, "error").as_deref(),
+        Some("invalid_request")
+    );
+    let without: String = good
+        .split("&code_challenge")
+        .next()
+        .expect("a beginning")
+        .into();
     let back = authority.approve(&without);
-    assert_eq!(parameter(&back, "error").as_deref(), Some("invalid_request"));
+    assert_eq!(
+        parameter(&back, "error").as_deref(),
+        Some("invalid_request")
+    );
     let elsewhere = good.replace("callback%2Ftest", "callback%2Felse");
     assert_ne!(elsewhere, good);
     let page = authority.agent().get(&elsewhere).expect(400);
@@ -187,7 +202,11 @@ fn a_dropped_answer_was_processed_and_a_lost_request_was_not() {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let body = format!("{}&client_id={}&client_secret={secret}", body.join("&"), client.id);
+        let body = format!(
+            "{}&client_id={}&client_secret={secret}",
+            body.join("&"),
+            client.id
+        );
         let kind = [("content-type", "application/x-www-form-urlencoded")];
         let url = authority.url(Endpoint::Token).parse().expect("an address");
         authority.agent().try_send("POST", &url, &kind, &body)
@@ -230,7 +249,10 @@ fn answers_fail_wait_and_change_as_told() {
 
     let patch = json!({ "expires_in": "3600", "refresh_token": null });
     authority.patch_answers(Endpoint::Token, &patch);
-    let patched = authority.refresh(client, &tokens.refresh).expect(200).json();
+    let patched = authority
+        .refresh(client, &tokens.refresh)
+        .expect(200)
+        .json();
     assert_eq!(patched["expires_in"], "3600");
     assert_eq!(patched.get("refresh_token"), None);
     authority.patch_answers(Endpoint::Token, &json!({}));
@@ -239,7 +261,12 @@ fn answers_fail_wait_and_change_as_told() {
     authority.set_access_ttl(Duration::from_secs(1));
     authority.delay_token_endpoint(Duration::from_millis(300));
     let begun = Instant::now();
-    let short = Tokens::of(authority.refresh(client, &tokens.refresh).expect(200).json());
+    let short = Tokens::of(
+        authority
+            .refresh(client, &tokens.refresh)
+            .expect(200)
+            .json(),
+    );
     assert!(begun.elapsed() >= Duration::from_millis(300));
     assert_eq!(short.answer["expires_in"], 1);
     wait_until("the token to expire", Duration::from_secs(5), || {
@@ -290,17 +317,17 @@ fn a_device_is_approved_and_denied() {
     };
     let poll = |device: &Value| {
         let fields = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:device_code",
-            ),
+            ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
             ("device_code", device["device_code"].as_str().expect("one")),
         ];
         authority.post_as(client, Endpoint::Token, &fields)
     };
     let device = begin();
     assert_eq!(device["interval"], 1);
-    assert_eq!(device["verification_uri"], "https://auth.example.com/device");
+    assert_eq!(
+        device["verification_uri"],
+        "https://auth.example.com/device"
+    );
     assert_eq!(
         poll(&device).expect(400).json()["error"],
         "authorization_pending"
@@ -469,10 +496,7 @@ fn a_service_account_signs_for_a_token() {
     };
     let ask = |assertion: &str| {
         let fields = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:jwt-bearer",
-            ),
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", assertion),
         ];
         authority
@@ -489,13 +513,45 @@ fn a_service_account_signs_for_a_token() {
     ask("nonsense").expect(400);
 }
 
+/// They end with their test even when that is killed, as the test runner does with one that hangs.
 #[test]
-fn an_authority_ends_with_its_test() {
+fn servers_and_browsers_end_with_their_test() {
+    /// Set where this test runs itself.
+    const KILLED: &str = "THIS_TEST_IS_GOING_TO_BE_KILLED";
+    if std::env::var_os(KILLED).is_some() {
+        let authority = Authority::start();
+        let mock = MockServer::start();
+        let browser = Browser::start(&[&authority]);
+        let pids = [authority.pid(), mock.pid(), browser.pid()];
+        println!("{}", pids.map(|pid| format!("\npid {pid}")).concat());
+        println!("started");
+        std::thread::sleep(Duration::from_secs(600));
+    }
     let authority = Authority::start();
     let pid = authority.pid();
     assert!(!is_gone(pid));
     drop(authority);
     assert!(is_gone(pid));
+
+    let own = std::env::current_exe().expect("it has a path");
+    let test = Invocation::new(own)
+        .env("PATH", std::env::var_os("PATH").expect("it is set"))
+        .env(KILLED, "1")
+        .args(["--exact", "servers_and_browsers_end_with_their_test"])
+        .arg("--nocapture")
+        .spawn();
+    let said = test.wait_for_stdout("started");
+    let pids: Vec<u32> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("pid ")?.parse().ok())
+        .collect();
+    assert_eq!(pids.len(), 3, "{said}");
+    assert!(pids.iter().all(|pid| !is_gone(*pid)), "{said}");
+    test.signal(Signal::SIGKILL);
+    for pid in pids {
+        let what = format!("process {pid} to be gone");
+        wait_until(&what, Duration::from_secs(10), || is_gone(pid));
+    }
 }
 
 fn outcomes(authority: &Authority) -> Vec<Outcome> {

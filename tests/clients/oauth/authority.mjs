@@ -85,6 +85,7 @@ const commands = {
   },
   client: ({ client }) => {
     store.all("Client").set(client.client_id, client);
+    if (client.client_secret) store.issued.add(client.client_secret);
   },
   client_of: ({ id }) => store.all("Client").get(id),
   control: ({ endpoint, set }) => {

@@ -135,12 +135,7 @@ impl Agent {
 
     /// `POST` of form fields, with more headers.
     #[track_caller]
-    pub fn post_with(
-        &self,
-        url: &str,
-        headers: &[(&str, &str)],
-        fields: &[(&str, &str)],
-    ) -> Reply {
+    pub fn post_with(&self, url: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Reply {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
@@ -238,9 +233,7 @@ impl Agent {
     /// Posts the page's form with one more field, and follows as [`Agent::follow`] does.
     #[track_caller]
     pub fn submit(&self, page: &Reply, field: Option<(&str, &str)>) -> (Reply, Option<Url>) {
-        let (action, fields) = page
-            .form()
-            .unwrap_or_else(|| panic!("no form in {page:?}"));
+        let (action, fields) = page.form().unwrap_or_else(|| panic!("no form in {page:?}"));
         let mut fields: Vec<_> = fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))

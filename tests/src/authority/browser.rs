@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over its DevTools protocol by `puppeteer-core` from npm.
+//! A headless Chromium, driven over its own protocol for tools by `puppeteer-core` from npm.
 //!
 //! It finds the sites it is told of and loopback, and takes any certificate: what is tested with it are
 //! pages. It ends with the test, however the test ends, because it listens to a pipe of ours.

@@ -225,7 +225,8 @@ impl Faults {
 
     /// Requests for `path` (their query aside) get this answer, whenever there is no other for them.
     pub fn always(&self, path: &str, fault: Fault) {
-        self.state.script(path, |script| script.always = Some(fault));
+        self.state
+            .script(path, |script| script.always = Some(fault));
     }
 
     /// The next requests for `path` get these answers, one each.
@@ -359,10 +360,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<F
 }
 
 /// Writes an answer; whether the connection can be used once more.
-async fn write(
-    stream: &mut (impl AsyncWrite + Unpin),
-    fault: &Fault,
-) -> std::io::Result<bool> {
+async fn write(stream: &mut (impl AsyncWrite + Unpin), fault: &Fault) -> std::io::Result<bool> {
     match fault.end {
         End::Closed => return Ok(false),
         End::Silent => std::future::pending().await,

@@ -111,7 +111,8 @@ impl Mcp {
     /// `WWW-Authenticate` of the 401; `None` for none.
     pub fn set_challenge(&self, challenge: Option<&str>) {
         let challenge = challenge.map(str::to_owned);
-        self.state.change(|behaviour| behaviour.challenge = challenge);
+        self.state
+            .change(|behaviour| behaviour.challenge = challenge);
     }
 
     /// Whether `initialize`, too, is answered as a stream of events.
@@ -187,7 +188,10 @@ fn rpc(asked: &Asked, behaviour: &Behaviour) -> Response<Vec<u8>> {
     }
     let Ok(call) = serde_json::from_slice::<Value>(&asked.body) else {
         let error = json!({ "code": -32_700, "message": "Parse error" });
-        return json_answer(400, &json!({ "jsonrpc": "2.0", "id": null, "error": error }));
+        return json_answer(
+            400,
+            &json!({ "jsonrpc": "2.0", "id": null, "error": error }),
+        );
     };
     let initialize = call["method"] == "initialize";
     let result = if initialize {

@@ -82,6 +82,11 @@ impl MockServer {
         }
     }
 
+    /// Process id of its program.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// The next request to `endpoint` gets this status and body in place of the real ones.
     pub fn answer_next(&self, endpoint: &str, status: u16, body: &Value) {
         self.script(endpoint, &json!({ "status": status, "body": body }));

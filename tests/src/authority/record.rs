@@ -12,13 +12,13 @@ pub enum Endpoint {
     Authorization,
     /// RFC 8628: the beginning.
     DeviceAuthorization,
-    /// OpenID Connect; nothing of ours asks for it.
+    /// `OpenID` Connect; nothing of ours asks for it.
     EndSession,
     /// RFC 7662.
     Introspection,
     /// Keys.
     Jwks,
-    /// RFC 8414, and OpenID Connect's.
+    /// RFC 8414, and `OpenID` Connect's.
     Metadata,
     /// RFC 7591.
     Registration,
@@ -26,7 +26,7 @@ pub enum Endpoint {
     Revocation,
     /// Codes, refresh tokens and assertions against access tokens.
     Token,
-    /// OpenID Connect; nothing of ours asks for it.
+    /// `OpenID` Connect; nothing of ours asks for it.
     Userinfo,
 }
 

@@ -70,28 +70,32 @@ impl Site for Served {
 impl Served {
     /// A server under `names` that answers with `answers`.
     pub(super) fn start(names: &[&str], answers: Arc<dyn Answers>) -> Self {
-        Self::listen(names, &["h2", "http/1.1"], |listener, acceptor| async move {
-            loop {
-                // out of descriptors, or a peer that hung up early: the next one may do better
-                let Ok((stream, _peer)) = listener.accept().await else {
-                    tokio::task::yield_now().await;
-                    continue;
-                };
-                let _faster = stream.set_nodelay(true);
-                let (acceptor, answers) = (acceptor.clone(), Arc::clone(&answers));
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else {
-                        return;
+        Self::listen(
+            names,
+            &["h2", "http/1.1"],
+            |listener, acceptor| async move {
+                loop {
+                    // out of descriptors, or a peer that hung up early: the next one may do better
+                    let Ok((stream, _peer)) = listener.accept().await else {
+                        tokio::task::yield_now().await;
+                        continue;
                     };
-                    let service = hyper::service::service_fn(move |request| {
-                        answer(request, Arc::clone(&answers))
+                    let _faster = stream.set_nodelay(true);
+                    let (acceptor, answers) = (acceptor.clone(), Arc::clone(&answers));
+                    tokio::spawn(async move {
+                        let Ok(stream) = acceptor.accept(stream).await else {
+                            return;
+                        };
+                        let service = hyper::service::service_fn(move |request| {
+                            answer(request, Arc::clone(&answers))
+                        });
+                        let server =
+                            hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                        let _ended = server.serve_connection(TokioIo::new(stream), service).await;
                     });
-                    let server =
-                        hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    let _ended = server.serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        })
+                }
+            },
+        )
     }
 
     /// A server under `names` that does with its connections as `accept` says.

@@ -45,7 +45,10 @@ fn the_api_answers_to_good_access_tokens_only() {
     );
     assert_eq!((api.answered(200), api.answered(401)), (2, 5));
     let posted = &api.requests()[5];
-    assert_eq!((&*posted.method, &posted.body[..]), ("POST", &b"{\"a\":1}"[..]));
+    assert_eq!(
+        (&*posted.method, &posted.body[..]),
+        ("POST", &b"{\"a\":1}"[..])
+    );
     api.forget();
     assert_eq!(api.requests().len(), 0);
 }
@@ -102,7 +105,10 @@ fn the_mcp_server_leads_to_the_authority_and_talks_to_its_tokens() {
     assert_eq!(answer["result"]["serverInfo"]["name"], "small");
     let stream = ask(&tokens.access, "tools/list").expect(200);
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));
-    assert!(stream.body.starts_with("event: message\ndata: {"), "{stream:?}");
+    assert!(
+        stream.body.starts_with("event: message\ndata: {"),
+        "{stream:?}"
+    );
     mcp.set_streams(true);
     let stream = ask(&tokens.access, "initialize").expect(200);
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));

@@ -67,10 +67,7 @@ fn a_person_allows_and_denies_in_a_browser() {
     assert!(page.text.contains("Go back to your device"), "{page:?}");
     browser.screenshot(&pictures.join("connected.png"));
     let fields = [
-        (
-            "grant_type",
-            "urn:ietf:params:oauth:grant-type:device_code",
-        ),
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
         ("device_code", &text("device_code")),
     ];
     let polled = authority.post_as(client, Endpoint::Token, &fields);
@@ -79,9 +76,7 @@ fn a_person_allows_and_denies_in_a_browser() {
     let pid = browser.pid();
     assert!(!is_gone(pid));
     drop(browser);
-    wait_until(
-        "Chromium to end",
-        std::time::Duration::from_secs(5),
-        || is_gone(pid),
-    );
+    wait_until("Chromium to end", std::time::Duration::from_secs(5), || {
+        is_gone(pid)
+    });
 }

@@ -38,7 +38,9 @@ fn answers_come_as_they_were_made() {
     for _ in 0..2 {
         assert_eq!(ask().expect(200).json()["expires_in"], -1e99);
     }
-    agent.get("https://broken.example.com/other?x=1").expect(404);
+    agent
+        .get("https://broken.example.com/other?x=1")
+        .expect(404);
     let asked = faults.requests_for("/token");
     assert_eq!(asked.len(), 6);
     assert_eq!(asked[0].method, "POST");
@@ -60,7 +62,10 @@ fn answers_break_off_drip_and_never_come() {
     assert!(ask().is_err());
     faults.next("/token", [good.clone().dripping(Duration::from_millis(5))]);
     let begun = Instant::now();
-    assert_eq!(ask().expect("an answer").json()["access_token"], "0123456789");
+    assert_eq!(
+        ask().expect("an answer").json()["access_token"],
+        "0123456789"
+    );
     assert!(begun.elapsed() >= Duration::from_millis(100));
     faults.next("/token", [good.after(Duration::from_millis(150))]);
     let begun = Instant::now();
@@ -157,7 +162,14 @@ fn the_mock_server_answers_as_it_is_told() {
     assert_eq!(
         seen,
         [
-            "token", "token", "token", "token", "authorize", "authorize", "revoke", "revoke"
+            "token",
+            "token",
+            "token",
+            "token",
+            "authorize",
+            "authorize",
+            "revoke",
+            "revoke"
         ]
     );
     assert_eq!(mock.requests()[0].params["refresh_token"], "any");
