@@ -153,8 +153,8 @@ impl Builder {
         self
     }
 
-    /// Scopes that are known; others are left out silently, as the standard allows. [`SCOPES`] unless
-    /// said.
+    /// Scopes that are known; others are left out silently, as the standard allows, and who names none
+    /// gets the last one. [`SCOPES`] unless said.
     #[must_use]
     pub fn scopes(mut self, scopes: &[&str]) -> Self {
         self.scopes = owned(scopes);

@@ -103,10 +103,14 @@ fn without_a_challenge_or_with_a_plain_one_or_another_address_there_is_no_code()
     assert_ne!(elsewhere, good);
     let page = authority.agent().get(&elsewhere).expect(400);
     assert!(page.body.contains("redirect_uri"), "{page:?}");
+    let denied = authority.deny(&good);
     assert_eq!(
-        parameter(&authority.deny(&good), "error").as_deref(),
+        parameter(&denied, "error").as_deref(),
         Some("access_denied")
     );
+    assert_eq!(parameter(&denied, "code"), None);
+    let allowed = authority.approve(&good);
+    assert!(parameter(&allowed, "code").is_some(), "{allowed}");
 }
 
 #[test]
@@ -507,9 +511,11 @@ fn a_service_account_signs_for_a_token() {
     let token = Tokens::of(ask(&good).expect(200).json());
     assert!(authority.is_active(&token.access));
     ask(&sign("https://elsewhere.example", "robot@example.com")).expect(400);
-    ask(&sign(&authority.url(Endpoint::Token), "nobody@example.com")).expect(400);
-    let forged = good.replacen('.', ".e30", 1);
-    ask(&forged).expect(400);
+    let nobody = sign(&authority.url(Endpoint::Token), "nobody@example.com");
+    ask(&nobody).expect(400);
+    let (claims, _) = good.rsplit_once('.').expect("three parts");
+    let (_, other) = nobody.rsplit_once('.').expect("three parts");
+    ask(&format!("{claims}.{other}")).expect(400);
     ask("nonsense").expect(400);
 }
 

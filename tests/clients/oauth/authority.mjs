@@ -249,9 +249,15 @@ async function handle(request, response, callback) {
   const url = new URL(request.url, settings.issuer);
   const endpoint = endpoints.get(url.pathname) ?? (url.pathname.startsWith("/reg/") && "registration");
   if (!endpoint || endpoint === "code_verification") return callback(request, response);
-  const body = request.method === "GET" ? "" : await read(request);
+  let body = request.method === "GET" ? "" : await read(request);
   const entry = describe(endpoint, request, url, body);
   requests.push(entry);
+  if (endpoint.endsWith("authorization") && !entry.params.scope) {
+    // oidc-provider refuses to give nothing; real servers have scopes for those who name none
+    const scope = `scope=${encodeURIComponent(settings.scopes.at(-1))}`;
+    if (body) body += `&${scope}`;
+    else request.url += `${url.search ? "&" : "?"}${scope}`;
+  }
   const meets = control(endpoint);
   const failure = meets.fail.shift();
   const lost = !failure && meets.lose > 0 && meets.lose--;
