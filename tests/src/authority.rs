@@ -245,7 +245,7 @@ impl Builder {
     }
 }
 
-/// The server. Dropping it ends it.
+/// The server. It ends when it is dropped, and with it every [`Api`] and [`Mcp`] that asks it.
 #[derive(Debug)]
 pub struct Authority {
     address: SocketAddr,

@@ -62,7 +62,7 @@ fn a_home_reaches_the_sites_it_is_told_of() {
     let home = Home::builder().reaches(&authority).reaches(&api).build();
     let tokens = authority.log_in(authority.public());
     let script = format!(
-        "curl -sS --http2 --cacert {} -H 'Authorization: Bearer {}' https://api.example.com/x \
+        "curl -sS --http2 -w 'http/%{{http_version}} ' --cacert {} -H 'Authorization: Bearer {}' https://api.example.com/x \
          && curl -sS --cacert {} https://auth.example.com/.well-known/oauth-authorization-server",
         api.ca_path().display(),
         tokens.access,
@@ -71,6 +71,7 @@ fn a_home_reaches_the_sites_it_is_told_of() {
     home.login("intercom-fin"); // a run wants somebody to be logged in
     let output = home.run_shell(&script).output().succeeded();
     assert!(output.stdout.contains("\"ok\":true"), "{output}");
+    assert!(output.stdout.contains("http/2 "), "{output}");
     assert!(output.stdout.contains("token_endpoint"), "{output}");
     assert_eq!(api.bearers(), [Some(tokens.access)]);
 }
