@@ -9,5 +9,6 @@ pub mod locked;
     reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper"
 )]
 pub mod pidfd;
+pub mod port_holder;
 pub mod processes;
 pub mod sock_diag;
