@@ -136,6 +136,7 @@ impl Loaded {
             provider: provider.clone(),
             connection: connection.clone(),
             used: AtomicI64::new(0),
+            renewal: None,
         });
         filled.push((slot.clone(), reach, Arc::clone(&credential)));
         Some(credential)

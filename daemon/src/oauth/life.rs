@@ -99,7 +99,10 @@ impl Life {
             return None;
         }
         let sent = self.lifetime.saturating_sub(self.margin());
-        Some(self.dead_at().minus(sent.mul_f64(chance.between(0.15, 0.25))))
+        Some(
+            self.dead_at()
+                .minus(sent.mul_f64(chance.between(0.15, 0.25))),
+        )
     }
 
     fn margin(self) -> Duration {
@@ -214,7 +217,10 @@ mod tests {
         assert_eq!(pause(u32::MAX, None, middle), PAUSE_MAX);
         assert_eq!(pause(1, Some(HOUR), middle), HOUR);
         assert_eq!(pause(1, None, Chance::of(0)), Duration::from_millis(750));
-        assert_eq!(pause(1, None, Chance::of(u16::MAX)), Duration::from_millis(1250));
+        assert_eq!(
+            pause(1, None, Chance::of(u16::MAX)),
+            Duration::from_millis(1250)
+        );
     }
 
     #[test]
