@@ -63,6 +63,8 @@ pub enum ErrorCode {
     Cancelled,
     /// No webhook of that name.
     UnknownWebhook,
+    /// The access token is over and cannot be renewed now.
+    RenewalFailed,
 }
 
 /// A failure as sent to the client.
