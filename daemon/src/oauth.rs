@@ -10,6 +10,7 @@
 //! | `metadata`, `resource`, `register` | finding a server, and registering there | RFC 8414, 9728, 7591 |
 //! | `life` | how long a token is good, and when the next one is asked for | |
 //! | `revoke` | giving tokens back | RFC 7009 |
+//! | `form`, `said` | forms that hold secrets; a server's words, fit to be shown | |
 //! | `http` | one exchange with a server | |
 //!
 //! All but `http` is pure: bytes and values in, bytes and decisions out.
@@ -27,6 +28,7 @@ pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod device;
+mod form;
 pub mod http;
 pub mod jwt;
 pub mod life;
@@ -35,6 +37,7 @@ pub mod pkce;
 pub mod register;
 pub mod resource;
 pub mod revoke;
+mod said;
 pub mod token;
 
 pub use client::Client;
