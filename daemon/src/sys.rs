@@ -2,6 +2,7 @@
 //!
 //! Each file wraps one facility behind a safe function or type and says why its `unsafe` is sound.
 
+pub mod clock;
 pub mod harden;
 pub mod locked;
 #[expect(

@@ -67,6 +67,8 @@ pub enum ErrorCode {
     LoginRefused,
     /// An authorization server could not be reached, or its answer is no good.
     AuthorizationServer,
+    /// The access token is over and cannot be renewed now.
+    RenewalFailed,
 }
 
 /// A failure as sent to the client.

@@ -253,6 +253,7 @@ impl Broker {
             connection,
             ..
         } = record;
+        self.fresh_token(provider, connection).await?;
         let key = ItemKey::Connection {
             provider: provider.clone(),
             connection: connection.clone(),
