@@ -16,7 +16,9 @@
 mod agent;
 mod api;
 mod browser;
+mod builder;
 mod faults;
+mod login;
 mod mcp;
 mod mock;
 mod pkce;
@@ -37,7 +39,10 @@ use url::Url;
 pub use agent::{Agent, Reply};
 pub use api::{Api, ApiRequest};
 pub use browser::{Browser, Page};
+pub use builder::Builder;
+use builder::metadata_of;
 pub use faults::{Fault, FaultRequest, Faults};
+pub use login::Tokens;
 pub use mcp::Mcp;
 pub use mock::{MockRequest, MockServer};
 pub use pkce::Pkce;
@@ -99,17 +104,6 @@ pub struct Client {
     pub auth: &'static str,
 }
 
-/// The tokens of one login, got without the product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens {
-    /// The access token.
-    pub access: String,
-    /// The refresh token.
-    pub refresh: String,
-    /// The answer whole.
-    pub answer: Value,
-}
-
 /// At which point a request is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
@@ -124,123 +118,6 @@ impl Hold {
         match self {
             Self::Answer => "answer",
             Self::Request => "request",
-        }
-    }
-}
-
-/// An [`Authority`] in the making.
-#[derive(Debug)]
-pub struct Builder {
-    names: Vec<String>,
-    redirect_uris: Vec<String>,
-    scopes: Vec<String>,
-    routes: Value,
-    settings: Map<String, Value>,
-}
-
-impl Builder {
-    /// The hosts it is reached by; the first one is the issuer's. `auth.example.com` unless said.
-    #[must_use]
-    pub fn names(mut self, names: &[&str]) -> Self {
-        self.names = owned(names);
-        self
-    }
-
-    /// Where the three clients are sent back to; see also [`Authority::redirects_to`].
-    #[must_use]
-    pub fn redirect_uris(mut self, uris: &[&str]) -> Self {
-        self.redirect_uris = owned(uris);
-        self
-    }
-
-    /// Scopes that are known; others are left out silently, as the standard allows, and who names none
-    /// gets the last one. [`SCOPES`] unless said.
-    #[must_use]
-    pub fn scopes(mut self, scopes: &[&str]) -> Self {
-        self.scopes = owned(scopes);
-        self
-    }
-
-    /// Paths other than oidc-provider's: an object of `authorization`, `token`, `revocation`,
-    /// `registration`, `introspection`, `device_authorization`, `code_verification`, `jwks`.
-    #[must_use]
-    pub fn routes(mut self, routes: Value) -> Self {
-        self.routes = routes;
-        self
-    }
-
-    /// Whole seconds that an access token is good for; an hour unless said.
-    #[must_use]
-    pub fn access_ttl(self, ttl: Duration) -> Self {
-        self.set("access_ttl", ttl.as_secs())
-    }
-
-    /// Whether each use of a refresh token gives a new one; so it is unless said.
-    #[must_use]
-    pub fn rotation(self, rotation: bool) -> Self {
-        self.set("rotation", rotation)
-    }
-
-    /// Nobody is asked: the authorization page leads back at once, with a code.
-    #[must_use]
-    pub fn auto_approve(self) -> Self {
-        self.set("auto_approve", true)
-    }
-
-    fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.settings.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// Starts it.
-    #[track_caller]
-    pub fn start(self) -> Authority {
-        let folder = tempfile::Builder::new()
-            .prefix("as-auth-")
-            .tempdir()
-            .expect("the folder for temporary files can be written");
-        stand_in::open_for_all(folder.path());
-        let ca_path = folder.path().join("ca.pem");
-        let options = Options {
-            names: self.names.clone(),
-            ..Options::default()
-        };
-        let (certificate, key) = write_certificate(&options, folder.path());
-        let clients = [
-            ("confidential", "client_secret_post"),
-            ("confidential-basic", "client_secret_basic"),
-            ("public", "none"),
-        ]
-        .map(|(id, auth)| Client {
-            id: id.to_owned(),
-            secret: (auth != "none").then(|| Canary::alphanumeric("cs-").secret().to_owned()),
-            auth,
-        });
-        let issuer = format!("https://{}", self.names[0]);
-        let program = Program::start("authority.mjs", &[]);
-        let mut start = Value::Object(self.settings);
-        start["issuer"] = issuer.clone().into();
-        start["scopes"] = json!(self.scopes);
-        start["routes"] = self.routes.clone();
-        start["key"] = json!(key);
-        start["cert"] = json!(certificate);
-        start["clients"] = clients
-            .iter()
-            .map(|client| metadata_of(client, &self.redirect_uris))
-            .collect();
-        let port = program.ask("start", start)["port"].as_u64();
-        let port = u16::try_from(port.expect("it listens")).expect("a port");
-        Authority {
-            address: ([127, 0, 0, 1], port).into(),
-            names: self.names,
-            issuer,
-            routes: self.routes,
-            clients,
-            redirect_uris: self.redirect_uris,
-            scope: self.scopes.last().cloned().unwrap_or_default(),
-            ca_path,
-            program: Arc::new(program),
-            _folder: folder,
         }
     }
 }
@@ -279,25 +156,6 @@ impl Authority {
     #[track_caller]
     pub fn start() -> Self {
         Self::builder().start()
-    }
-
-    /// One to be described.
-    pub fn builder() -> Builder {
-        let settings = json!({
-            "access_ttl": 3_600,
-            "auto_approve": false,
-            "device_ttl": 600,
-            "pkce_required": true,
-            "refresh_tokens": true,
-            "rotation": true,
-        });
-        Builder {
-            names: vec!["auth.example.com".to_owned()],
-            redirect_uris: vec![REDIRECT_URI.to_owned()],
-            scopes: owned(&SCOPES),
-            routes: json!({}),
-            settings: settings.as_object().cloned().unwrap_or_default(),
-        }
     }
 
     /// Its issuer, such as `https://auth.example.com`.
@@ -567,139 +425,6 @@ impl Authority {
         read(self.program.ask("release", place(endpoint, when)))
     }
 
-    // what a person does, without a browser
-
-    /// Something that fetches its pages; each has cookies of its own.
-    pub fn agent(&self) -> Agent {
-        Agent::of(self)
-    }
-
-    /// A person opens the authorization address and allows it; gives the address, with the code, that
-    /// the person is sent back to.
-    #[track_caller]
-    pub fn approve(&self, authorization_url: &str) -> String {
-        self.answer(authorization_url, "allow")
-    }
-
-    /// A person opens the authorization address and says no; gives the address, with the error, that
-    /// the person is sent back to.
-    #[track_caller]
-    pub fn deny(&self, authorization_url: &str) -> String {
-        self.answer(authorization_url, "deny")
-    }
-
-    #[track_caller]
-    fn answer(&self, authorization_url: &str, answer: &str) -> String {
-        let agent = self.agent();
-        let (page, away) = agent.follow(authorization_url);
-        // it leads back at once when nobody is asked, and with an error when the request is wrong
-        let away = away.or_else(|| agent.submit(&page, Some(("answer", answer))).1);
-        let away = away.unwrap_or_else(|| panic!("nobody is sent back from {authorization_url}"));
-        away.into()
-    }
-
-    /// A person allows the address and is sent back to the program that waits on loopback; gives that
-    /// program's answer.
-    #[track_caller]
-    pub fn approve_and_return(&self, authorization_url: &str) -> Reply {
-        self.agent().get(&self.approve(authorization_url))
-    }
-
-    /// A person enters the code that a device shows, and allows it.
-    #[track_caller]
-    pub fn approve_device(&self, user_code: &str) {
-        let page = self.answer_device(user_code, "allow");
-        assert!(page.body.contains("id=\"connected\""), "{page:?}");
-    }
-
-    /// A person enters the code that a device shows, and says no.
-    #[track_caller]
-    pub fn deny_device(&self, user_code: &str) {
-        self.answer_device(user_code, "deny");
-    }
-
-    #[track_caller]
-    fn answer_device(&self, user_code: &str, answer: &str) -> Reply {
-        let agent = self.agent();
-        let path = self.routes["code_verification"].as_str();
-        let enter = format!("{}{}", self.issuer, path.unwrap_or("/device"));
-        let mut page = Url::parse(&enter).expect("it is a path");
-        page.query_pairs_mut().append_pair("user_code", user_code);
-        let form = agent.get(page.as_str()).expect(200);
-        let (confirm, _) = agent.submit(&form, None);
-        let (question, _) = agent.submit(&confirm.expect(200), None);
-        if !question.body.contains("/interaction/") {
-            return question; // nobody is asked
-        }
-        agent.submit(&question, Some(("answer", answer))).0
-    }
-
-    // what a program does, without the product
-
-    /// An authorization address of `client`, with its PKCE and the state `a-state`.
-    pub fn authorization_url(&self, client: &Client, pkce: &Pkce, more: &[(&str, &str)]) -> String {
-        let mut url = Url::parse(&self.url(Endpoint::Authorization)).expect("it is an address");
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &client.id)
-            .append_pair("redirect_uri", &self.redirect_uris[0])
-            .append_pair("state", "a-state")
-            .append_pair("code_challenge", &pkce.challenge)
-            .append_pair("code_challenge_method", "S256")
-            .extend_pairs(more);
-        url.into()
-    }
-
-    /// Posts to an endpoint as `client`, authenticated in its way.
-    #[track_caller]
-    pub fn post_as(&self, client: &Client, endpoint: Endpoint, fields: &[(&str, &str)]) -> Reply {
-        let mut fields = fields.to_vec();
-        let mut headers = Vec::new();
-        let basic = basic_of(client);
-        match (&client.secret, client.auth) {
-            (Some(_), "client_secret_basic") => headers.push(("authorization", basic.as_str())),
-            (Some(secret), _) => {
-                fields.push(("client_id", &client.id));
-                fields.push(("client_secret", secret));
-            }
-            (None, _) => fields.push(("client_id", &client.id)),
-        }
-        self.agent()
-            .post_with(&self.url(endpoint), &headers, &fields)
-    }
-
-    /// A whole login of `client` by authorization code, with the last one of its scopes (`write`).
-    #[track_caller]
-    pub fn log_in(&self, client: &Client) -> Tokens {
-        self.log_in_with(client, &[("scope", &self.scope)])
-    }
-
-    /// The same, with these parameters of the authorization address.
-    #[track_caller]
-    pub fn log_in_with(&self, client: &Client, more: &[(&str, &str)]) -> Tokens {
-        let pkce = Pkce::new();
-        let back = self.approve(&self.authorization_url(client, &pkce, more));
-        let code = parameter(&back, "code").unwrap_or_else(|| panic!("no code in {back}"));
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", &code),
-            ("redirect_uri", &self.redirect_uris[0]),
-            ("code_verifier", &pkce.verifier),
-        ];
-        let reply = self.post_as(client, Endpoint::Token, &fields).expect(200);
-        Tokens::of(reply.json())
-    }
-
-    /// Uses a refresh token as `client` does.
-    #[track_caller]
-    pub fn refresh(&self, client: &Client, refresh_token: &str) -> Reply {
-        let fields = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token),
-        ];
-        self.post_as(client, Endpoint::Token, &fields)
-    }
-
     fn count(&self, which: impl Fn(&Request) -> bool) -> usize {
         self.requests().iter().filter(|each| which(each)).count()
     }
@@ -720,21 +445,6 @@ impl Authority {
     }
 }
 
-impl Tokens {
-    /// Those of a token answer; the refresh token is empty where none came.
-    #[track_caller]
-    pub fn of(answer: Value) -> Self {
-        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        let tokens = Self {
-            access: text("access_token"),
-            refresh: text("refresh_token"),
-            answer,
-        };
-        assert!(!tokens.access.is_empty(), "no access token: {tokens:?}");
-        tokens
-    }
-}
-
 /// A parameter of an address' query, decoded.
 #[track_caller]
 pub fn parameter(url: &str, name: &str) -> Option<String> {
@@ -751,33 +461,6 @@ fn write_certificate(options: &Options, folder: &Path) -> (PathBuf, PathBuf) {
     std::fs::write(&paths.0, certificate.pem()).expect("the folder is ours");
     std::fs::write(&paths.1, key.serialize_pem()).expect("the folder is ours");
     paths
-}
-
-fn metadata_of(client: &Client, redirect_uris: &[String]) -> Value {
-    let mut grants = vec![
-        "authorization_code",
-        "refresh_token",
-        "urn:ietf:params:oauth:grant-type:device_code",
-    ];
-    let mut metadata = json!({
-        "client_id": client.id,
-        "redirect_uris": redirect_uris,
-        "token_endpoint_auth_method": client.auth,
-    });
-    if let Some(secret) = &client.secret {
-        metadata["client_secret"] = secret.clone().into();
-        grants.push("client_credentials");
-    }
-    metadata["grant_types"] = grants.into();
-    metadata
-}
-
-fn basic_of(client: &Client) -> String {
-    use base64::Engine;
-    let secret = client.secret.as_deref().unwrap_or_default();
-    let pair = format!("{}:{secret}", client.id);
-    let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-    format!("Basic {pair}")
 }
 
 fn place(endpoint: Endpoint, when: Hold) -> Value {
