@@ -5,7 +5,9 @@
 //!    [`bundled`]) and lays the user's own files over them.
 //! 2. Each file is read by [`parse_definition`]: our format by `native`, the Python product's two
 //!    dialects by `dialect`, both over `document`, which knows field paths and lines.
-//! 3. `check` compares definitions with each other and with what was known at login.
+//! 3. [`browser`] says what is asked for and stored of a website's session, `server` what a definition
+//!    means for a server that a person runs.
+//! 4. `check` compares definitions with each other and with what was known at login.
 //!
 //! Invariants:
 //! - P1: a definition holds no secret and no code; patterns run in linear time.
@@ -14,6 +16,7 @@
 //!
 //! Not here: matching requests (`routing`), stored credentials (`vault`, `connections`).
 
+pub mod browser;
 mod bundled;
 mod catalogue;
 mod check;
@@ -27,7 +30,7 @@ mod native;
 mod parse;
 mod problem;
 mod render;
-pub mod session;
+mod server;
 mod signature;
 mod suggest;
 
@@ -41,4 +44,5 @@ pub use fields::is_vital_variable;
 pub use key_pattern::{KeyPattern, ParseKeyPatternError};
 pub use parse::parse_definition;
 pub use problem::{Problem, Severity};
+pub use server::{BaseUrl, ParseBaseUrlError};
 pub use signature::{Signature, signature};

@@ -6,6 +6,7 @@
 //! 3. [`RouteTable`] holds the routes of a run, built once and never changed.
 //!    [`enter`] says what becomes of a destination before a request to it is read.
 //! 4. [`decide`] judges one request against the table (D1, D3, D6, D13).
+//!    No request to an authorization server's own [`Endpoint`] carries a credential (D14).
 //!    A request's own [`Placeholder`] chooses among connections (D7), [`RuleSet`]s can only forbid.
 //! 5. [`Slot`] turns a secret into the bytes that go on the wire (D10).
 //!
@@ -15,6 +16,7 @@
 //! Not here: putting the bytes into a request (`proxy::inject`), asking for credentials (`vault`).
 
 pub mod decide;
+pub mod endpoint;
 pub mod entry;
 pub mod host;
 pub mod path;
@@ -27,11 +29,12 @@ pub mod table;
 pub use decide::{
     Decision, Explanation, Finding, RequestView, Verdict, decide, explain, overrides_method,
 };
+pub use endpoint::{Endpoint, EndpointPath};
 pub use entry::{Entry, Way, enter};
 pub use host::{Authority, Host, HostPattern, ParseHostError};
 pub use path::{ParsePathScopeError, PathScope, PathTrick, RawPath};
 pub use placeholder::{ParseTemplateError, Placeholder, Presented, Scanner, Template};
 pub use refuse::RefuseCode;
 pub use rules::{ParseRuleError, RuleLine, RuleSet, Ruling};
-pub use slot::{BasicPair, FillError, Filled, Slot};
+pub use slot::{BasicPair, FillError, Filled, Piece, Session, Slot};
 pub use table::{Choice, Methods, Route, RouteTable};

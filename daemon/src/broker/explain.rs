@@ -87,6 +87,7 @@ impl Broker {
             spec,
             names: names.iter().map(ToString::to_string).collect(),
             had: BTreeSet::new(),
+            had_servers: BTreeSet::new(),
             proxy_port: 0,
             direct_port: None,
             life: Life::default(),

@@ -12,7 +12,7 @@ use crate::audit::{self, Record};
 use crate::connections::ConnectionRecord;
 use crate::errors::{Explain, storage};
 use crate::files;
-use crate::providers::{self, Source};
+use crate::providers::{self, BaseUrl, Definition, Source};
 use crate::vault::ItemKey;
 
 impl Broker {
@@ -329,7 +329,7 @@ impl Broker {
                 .map_err(|error| storage(&format!("write `{}`", target.display()), &error))?;
         }
         self.reload_definitions();
-        let confirmed = self.confirm_hosts(name, &definition.hosts()).await?;
+        let confirmed = self.confirm_hosts(&definition).await?;
         self.refresh_runs().await;
         Ok(Registered {
             provider: name.clone(),
@@ -351,12 +351,18 @@ impl Broker {
     /// Writes the definition's hosts beside the secrets of its connections.
     async fn confirm_hosts(
         &self,
-        provider: &ProviderName,
-        hosts: &[String],
+        definition: &Definition,
     ) -> Result<Vec<ConnectionName>, WireError> {
+        let provider = &definition.name;
         let mut confirmed = Vec::new();
         for mut record in self.connections.list() {
-            if record.provider != *provider || record.hosts == hosts {
+            let server = match record.base_url.as_deref().map(str::parse::<BaseUrl>) {
+                None => None,
+                Some(Ok(server)) => Some(server),
+                Some(Err(_)) => continue,
+            };
+            let hosts = definition.hosts_for(server.as_ref(), None);
+            if record.provider != *provider || record.hosts == hosts || hosts.is_empty() {
                 continue;
             }
             let key = ItemKey::Connection {
@@ -370,13 +376,13 @@ impl Broker {
                 .await
                 .map_err(|error| error.explain(&doing))?;
             let Some(mut item) = item else { continue };
-            item.hosts = hosts.to_vec();
+            item.hosts.clone_from(&hosts);
             self.vault
                 .put(&key, item)
                 .await
                 .map_err(|error| error.explain(&doing))?;
             self.credentials.forget(provider, &record.connection);
-            record.hosts = hosts.to_vec();
+            record.hosts = hosts;
             confirmed.push(record.connection.clone());
             self.connections
                 .insert(record)

@@ -16,7 +16,7 @@ use super::upstream::Settings;
 use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::providers::{Definition, RouteRule, Source, hosts_gained};
 use crate::proxy::{Reach, RouteCredential};
-use crate::routing::{Choice, HostPattern, PathScope, Route, RouteTable};
+use crate::routing::{Choice, Endpoint, HostPattern, PathScope, Route, RouteTable};
 use crate::vault::VaultError;
 
 /// How long to wait before credentials that the vault did not give are looked for again. Shorter
@@ -64,6 +64,7 @@ impl Broker {
         match self.upstream().await {
             Ok(upstream) => {
                 let table = RouteTable::build(self.routes_of(run, &found, upstream));
+                let table = table.guarding(self.endpoints(run));
                 run.view.table.store(Arc::new(table));
             }
             Err(error) => {
@@ -146,12 +147,17 @@ impl Broker {
             .filter(|entry| entry.definition.is_ready())
         {
             let definition = &entry.definition;
-            let reach = match entry.source {
-                Source::Bundled => Reach::Public,
-                Source::Custom { .. } => Reach::Anywhere,
-            };
             let mut grant = |record: ConnectionRecord, choice| {
-                run.remember(definition);
+                let base_url = record.base_url.as_deref();
+                let Some(definition) = &definition.applied(base_url) else {
+                    return;
+                };
+                run.remember(definition, base_url);
+                let reach = match (&entry.source, base_url) {
+                    (Source::Bundled, None) => Reach::Public,
+                    // somebody named the server, wherever that is
+                    (Source::Custom { .. }, _) | (_, Some(_)) => Reach::Anywhere,
+                };
                 let key = (definition.name.clone(), record.connection);
                 let granted = Granted {
                     lookup: found.get(&key).unwrap_or(&Lookup::Unavailable),
@@ -168,6 +174,7 @@ impl Broker {
             };
             let default = self.granted_record(run, &definition.name);
             let is_gone = default.is_none();
+            let server = default.as_ref().and_then(|record| record.base_url.clone());
             if let Some(record) = default {
                 grant(record, run.choice(definition, None));
             }
@@ -182,7 +189,15 @@ impl Broker {
             for connection in gone {
                 lost(&mut routes, run, definition, Some(&connection));
             }
-            if is_gone && run.had(&definition.name) {
+            for had in run.had_servers(&definition.name) {
+                let applied = definition.applied(Some(&had));
+                let is_granted = server.as_ref() == Some(&had) && applied.is_some();
+                let known = applied.or_else(|| run.remembered_at(&definition.name, &had));
+                if let (false, Some(definition)) = (is_granted, known) {
+                    lost(&mut routes, run, &definition, None);
+                }
+            }
+            if (is_gone || server.is_some()) && run.had(&definition.name) {
                 lost(&mut routes, run, definition, None);
             } else if is_gone && run.allows(&definition.name) {
                 without.push(definition);
@@ -203,6 +218,25 @@ impl Broker {
         }
         self.put_policies(run, &mut routes);
         routes
+    }
+
+    /// Where no request of a run gets a credential (threat D14): the endpoints of every definition,
+    /// connected or not, of every own server, and of definitions that are gone.
+    fn endpoints(&self, run: &Run) -> Vec<Endpoint> {
+        let catalogue = self.catalogue.load();
+        let connections = self.connections.list();
+        let servers = connections.iter().filter_map(|record| {
+            let entry = catalogue.find(record.provider.as_str())?;
+            entry.definition.applied(Some(record.base_url.as_deref()?))
+        });
+        let definitions = catalogue
+            .entries()
+            .map(|entry| Arc::clone(&entry.definition));
+        definitions
+            .chain(servers)
+            .chain(run.remembered())
+            .flat_map(|definition| definition.endpoints())
+            .collect()
     }
 }
 

@@ -39,8 +39,9 @@ pub struct Run {
     /// What its placeholders are derived from.
     secret: Arc<LockedBytes>,
     record: Mutex<RunRecord>,
-    /// Definitions that had a connection in this run, as they were.
-    had: Mutex<BTreeMap<ProviderName, Arc<Definition>>>,
+    /// Definitions that had a connection in this run, as they were; once for each own server of a
+    /// provider that one was for.
+    had: Mutex<BTreeMap<(ProviderName, Option<String>), Arc<Definition>>>,
     /// Its first process is gone, and it goes on without.
     outlives_its_first: AtomicBool,
     /// Its own port could not be had again.
@@ -168,21 +169,49 @@ impl Run {
         }
     }
 
+    /// Whether `provider` had a connection in this run, other than for a server of its own.
     pub(super) fn had(&self, provider: &ProviderName) -> bool {
         self.record().had.contains(provider)
     }
 
-    pub(super) fn remember(&self, definition: &Arc<Definition>) {
-        self.record().had.insert(definition.name.clone());
-        self.remembered_map()
-            .insert(definition.name.clone(), Arc::clone(definition));
+    /// The own servers of `provider`, by base URL, that had a connection in this run.
+    pub(super) fn had_servers(&self, provider: &ProviderName) -> Vec<String> {
+        let record = self.record();
+        let had = record.had_servers.iter().filter(|(of, _)| of == provider);
+        had.map(|(_, server)| server.clone()).collect()
+    }
+
+    /// `definition` is the one that applies to a connection with this base URL.
+    pub(super) fn remember(&self, definition: &Arc<Definition>, base_url: Option<&str>) {
+        let name = &definition.name;
+        match base_url {
+            None => self.record().had.insert(name.clone()),
+            Some(url) => {
+                let had = (name.clone(), url.to_owned());
+                self.record().had_servers.insert(had)
+            }
+        };
+        let key = (name.clone(), base_url.map(str::to_owned));
+        self.remembered_map().insert(key, Arc::clone(definition));
     }
 
     pub(super) fn remembered(&self) -> Vec<Arc<Definition>> {
         self.remembered_map().values().cloned().collect()
     }
 
-    fn remembered_map(&self) -> MutexGuard<'_, BTreeMap<ProviderName, Arc<Definition>>> {
+    /// The definition of `provider` as it applied to an own server.
+    pub(super) fn remembered_at(
+        &self,
+        provider: &ProviderName,
+        base_url: &str,
+    ) -> Option<Arc<Definition>> {
+        let key = (provider.clone(), Some(base_url.to_owned()));
+        self.remembered_map().get(&key).cloned()
+    }
+
+    fn remembered_map(
+        &self,
+    ) -> MutexGuard<'_, BTreeMap<(ProviderName, Option<String>), Arc<Definition>>> {
         self.had.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -121,6 +121,7 @@ impl Broker {
             spec,
             names: names.iter().map(ToString::to_string).collect(),
             had: BTreeSet::new(),
+            had_servers: BTreeSet::new(),
             proxy_port: port,
             direct_port,
         };
@@ -242,18 +243,29 @@ impl Broker {
         Ok(())
     }
 
-    /// All host patterns that a run may ever need: those of every definition there is.
+    /// All host patterns that a run may ever need: those of every definition there is, and the own
+    /// servers of the connections there are now.
     pub(super) fn names_for(&self, spec: &RunSpec) -> Vec<HostPattern> {
         let catalogue = self.catalogue.load();
-        let mut names: Vec<HostPattern> = catalogue
+        let allowed = catalogue
             .entries()
-            .filter(|entry| entry.definition.is_ready() && spec.allows(&entry.definition.name))
-            .flat_map(|entry| {
-                entry
-                    .definition
-                    .routes
-                    .iter()
+            .map(|entry| &entry.definition)
+            .filter(|it| it.is_ready() && spec.allows(&it.name));
+        let connections = self.connections.list();
+        let servers = connections.iter().filter_map(|record| {
+            let base_url = record.base_url.as_deref()?;
+            let entry = catalogue.find(record.provider.as_str())?;
+            let allowed = spec.allows(&record.provider);
+            allowed.then(|| entry.definition.applied(Some(base_url)))?
+        });
+        let mut names: Vec<HostPattern> = allowed
+            .map(Arc::clone)
+            .chain(servers)
+            .flat_map(|definition| {
+                let rules = definition.routes.iter();
+                rules
                     .flat_map(|rule| rule.hosts.clone())
+                    .collect::<Vec<_>>()
             })
             .collect();
         names.sort_by_cached_key(ToString::to_string);

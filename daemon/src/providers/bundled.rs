@@ -211,11 +211,17 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
+    use std::sync::Arc;
+
+    use http::Method;
 
     use super::DEFINITIONS;
     use crate::providers::check::overlap;
-    use crate::providers::{Auth, Definition, Kind, parse_definition};
-    use crate::routing::{BasicPair, HostPattern, Slot};
+    use crate::providers::{Auth, ClientAuth, Definition, Flow, Kind, OAuth2, parse_definition};
+    use crate::routing::{
+        Authority, BasicPair, Choice, Decision, HostPattern, Presented, RequestView, Route,
+        RouteTable, Slot, decide,
+    };
 
     fn all() -> Vec<Definition> {
         let read = DEFINITIONS.iter().map(|(name, text)| {
@@ -271,13 +277,281 @@ mod tests {
     }
 
     #[test]
-    fn only_api_keys_work_yet_and_bedrock_says_why_not() {
+    fn every_definition_works_but_bedrock_which_says_why_not() {
         for definition in all() {
-            let ready = definition.auth == Auth::ApiKey && definition.name.as_str() != "bedrock";
+            let ready = definition.name.as_str() != "bedrock";
             assert_eq!(definition.is_ready(), ready, "{}", definition.name);
         }
         let bedrock = format!("{:?}", find("bedrock").availability);
         assert!(bedrock.contains("SigV4"), "{bedrock}");
+    }
+
+    fn oauth_definitions() -> Vec<(Definition, OAuth2)> {
+        let definitions = all().into_iter();
+        let found = definitions.filter_map(|definition| match &definition.auth {
+            Auth::OAuth2(oauth) => Some((definition.clone(), oauth.clone())),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// O5: whatever a login or a renewal talks to is reached over TLS
+    #[test]
+    fn every_address_of_an_authorization_server_is_https_and_every_flow_has_its_own() {
+        let definitions = oauth_definitions();
+        assert_eq!(definitions.len(), 39);
+        for (definition, oauth) in &definitions {
+            let name = &definition.name;
+            let urls = oauth
+                .endpoint_urls()
+                .chain(oauth.authorization_url.as_deref());
+            for url in urls {
+                let url = url::Url::parse(&oauth.resolve(url, None)).unwrap();
+                assert_eq!(url.scheme(), "https", "{name}");
+                assert!(
+                    url.query().is_none() && url.fragment().is_none(),
+                    "{name} {url}"
+                );
+                assert!(!url.as_str().contains(['{', '}', '%']), "{name} {url}");
+                assert_ne!(url.path(), "/", "{name} {url}");
+            }
+            assert!(!oauth.flows.is_empty(), "{name}");
+            for (at, flow) in oauth.flows.iter().enumerate() {
+                assert_eq!(oauth.lacks(*flow), None, "{name} {flow:?}");
+                assert!(
+                    !oauth.flows.iter().skip(at + 1).any(|it| it == flow),
+                    "{name}"
+                );
+            }
+            let has = |flow| oauth.flows.contains(&flow);
+            assert_eq!(
+                has(Flow::DeviceCode),
+                oauth.device_token_request.is_some(),
+                "{name}"
+            );
+            // an address that no flow uses is a flow that was forgotten
+            assert_eq!(
+                has(Flow::DeviceCode),
+                oauth.device_authorization_url.is_some(),
+                "{name}"
+            );
+            assert_eq!(
+                has(Flow::DcrPkce),
+                oauth.registration_endpoint.is_some(),
+                "{name}"
+            );
+            let shown = definition.to_json();
+            assert!(!shown.contains("not_yet"), "{name}");
+            for rule in &definition.routes {
+                let authorization = http::header::AUTHORIZATION;
+                assert_eq!(
+                    rule.slot,
+                    Slot::Header {
+                        name: authorization,
+                        prefix: "Bearer".into()
+                    },
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    /// What the services want to be asked, before they give a refresh token at all.
+    #[test]
+    fn providers_are_asked_for_refresh_tokens_in_their_own_way() {
+        for (definition, oauth) in oauth_definitions() {
+            let name = definition.name.as_str();
+            let params: Vec<(&str, &str)> = oauth
+                .authorization_params
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            let scope = |wanted: &str| oauth.scopes.iter().any(|scope| scope == wanted);
+            if name.starts_with("google") {
+                assert_eq!(
+                    params,
+                    [("access_type", "offline"), ("prompt", "consent")],
+                    "{name}"
+                );
+                assert_eq!(
+                    oauth.flows,
+                    [Flow::Pkce, Flow::DeviceCode, Flow::JwtBearer],
+                    "{name}"
+                );
+                assert_eq!(oauth.issuer.as_deref(), Some("https://accounts.google.com"));
+            } else if name.starts_with("microsoft") {
+                assert!(scope("offline_access"), "{name}");
+            } else if ["atlassian", "confluence", "jira"].contains(&name) {
+                assert!(scope("offline_access"), "{name}");
+                assert_eq!(
+                    params,
+                    [("audience", "api.atlassian.com"), ("prompt", "consent")],
+                    "{name}"
+                );
+            } else {
+                match name {
+                    "x" => assert!(scope("offline.access")),
+                    "reddit" => {
+                        assert_eq!(params, [("duration", "permanent")]);
+                        // without one it refuses
+                        assert!(!oauth.scopes.is_empty());
+                    }
+                    "notion" => assert_eq!(params, [("owner", "user")]),
+                    _ => assert_eq!(params, [], "{name}"),
+                }
+            }
+            let basic = ["klaviyo-oauth", "notion", "reddit", "x", "zoom"].contains(&name);
+            assert_eq!(oauth.client_auth == ClientAuth::Basic, basic, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_browser_session_fills_all_its_places_on_all_its_hosts() {
+        for (name, shown) in [
+            (
+                "x-browser",
+                "cookies `auth_token`, `ct0`; headers `x-csrf-token`, `x-twitter-active-user`, `x-twitter-client-language`",
+            ),
+            (
+                "linkedin-browser",
+                "cookies `li_at`, `JSESSIONID`; header `csrf-token`",
+            ),
+        ] {
+            for rule in find(name).routes {
+                assert!(matches!(rule.slot, Slot::Session(_)));
+                assert_eq!(rule.slot.to_string(), shown, "{name}");
+            }
+        }
+    }
+
+    /// D14: no route of any definition, alone or beside all others, carries a credential to where
+    /// tokens are given out, renewed or taken back, or where clients are registered.
+    #[test]
+    fn no_endpoint_of_any_definition_gets_a_credential_from_any_route() {
+        let all = all();
+        let mut reached = Vec::new();
+        for (definition, oauth) in oauth_definitions() {
+            for url in oauth.endpoint_urls() {
+                let url = oauth.resolve(url, None);
+                let (authority, path) = split(&url);
+                // every definition with a route there, whether or not it is this endpoint's own
+                for other in all.iter().filter(|it| covers(it, &authority)) {
+                    let table =
+                        table_of([other]).guarding(all.iter().flat_map(Definition::endpoints));
+                    for method in [Method::GET, Method::POST, Method::DELETE] {
+                        for path in [path.clone(), format!("{path}/x"), path.to_uppercase()] {
+                            let said = ask(&table, &authority, &method, &path);
+                            assert_eq!(said, "oauth_endpoint", "{} {method} {url}", other.name);
+                        }
+                    }
+                    reached.push(format!("{} {} {url}", other.name, definition.name));
+                }
+                let table = table_of(&all).guarding(all.iter().flat_map(Definition::endpoints));
+                let said = ask(&table, &authority, &Method::POST, &path);
+                let expected = if table.covers(&authority) {
+                    "oauth_endpoint"
+                } else {
+                    "pass"
+                };
+                assert_eq!(said, expected, "{} {url}", definition.name);
+            }
+            // the page where a person consents is an ordinary page
+            if let Some(url) = &oauth.authorization_url {
+                let (authority, path) = split(&oauth.resolve(url, None));
+                let table = table_of([&definition]).guarding(definition.endpoints());
+                assert_ne!(
+                    ask(&table, &authority, &Method::GET, &path),
+                    "oauth_endpoint"
+                );
+            }
+        }
+        // those that would be open without it
+        for known in [
+            "slack slack https://slack.com/api/oauth.v2.access",
+            "slack slack https://slack.com/api/auth.revoke",
+            "discord discord https://discord.com/api/oauth2/token",
+            "discord discord https://discord.com/api/oauth2/token/revoke",
+            "linear linear https://api.linear.app/oauth/token",
+            "hubspot hubspot https://api.hubapi.com/oauth/v1/token",
+            "notion notion https://api.notion.com/v1/oauth/token",
+            "notion-mcp notion-mcp https://mcp.notion.com/token",
+            "notion-mcp notion-mcp https://mcp.notion.com/register",
+            "x x https://api.twitter.com/2/oauth2/token",
+            "x-browser x https://api.twitter.com/2/oauth2/token",
+            "klaviyo-oauth klaviyo-oauth https://a.klaviyo.com/oauth/token",
+            "klaviyo klaviyo-oauth https://a.klaviyo.com/oauth/token",
+            "gitlab gitlab https://gitlab.com/oauth/token",
+            "google google https://oauth2.googleapis.com/token",
+            "google google-gmail https://oauth2.googleapis.com/token",
+            "todoist todoist https://api.todoist.com/oauth/access_token",
+        ] {
+            assert!(
+                reached.iter().any(|it| it == known),
+                "{known}: {reached:#?}"
+            );
+        }
+        // another name of the same server
+        let x = find("x");
+        let table = table_of([&x]).guarding(x.endpoints());
+        let alias = Authority::parse("api.x.com", Some(443)).unwrap();
+        assert_eq!(
+            ask(&table, &alias, &Method::POST, "/2/oauth2/token"),
+            "oauth_endpoint"
+        );
+        assert_eq!(ask(&table, &alias, &Method::POST, "/2/tweets"), "x");
+    }
+
+    fn split(url: &str) -> (Authority, String) {
+        let url = url::Url::parse(url).unwrap();
+        let authority = Authority::parse(url.host_str().unwrap(), Some(443)).unwrap();
+        (authority, url.path().to_owned())
+    }
+
+    fn covers(definition: &Definition, authority: &Authority) -> bool {
+        let mut hosts = definition.routes.iter().flat_map(|rule| &rule.hosts);
+        hosts.any(|host| host.matches(&authority.host))
+    }
+
+    fn table_of<'d>(definitions: impl IntoIterator<Item = &'d Definition>) -> RouteTable<()> {
+        let rules = definitions
+            .into_iter()
+            .flat_map(|definition| definition.routes.iter().map(move |rule| (definition, rule)));
+        let routes = rules.map(|(definition, rule)| Route {
+            provider: definition.name.clone(),
+            connection: authsome_proto::ConnectionName::default_name(),
+            hosts: rule.hosts.clone(),
+            port: rule.port,
+            path: rule.path.clone(),
+            except: rule.except.clone(),
+            methods: rule.methods.clone(),
+            slot: rule.slot.clone(),
+            credential: (),
+            choice: Choice {
+                by_default: true,
+                placeholder: None,
+            },
+            rules: Arc::default(),
+        });
+        RouteTable::build(routes.collect())
+    }
+
+    fn ask(table: &RouteTable<()>, dialled: &Authority, method: &Method, path: &str) -> String {
+        let name = dialled.to_string();
+        let request = RequestView {
+            dialled,
+            sni: None,
+            host_headers: &[name.as_bytes()],
+            scheme_https: true,
+            method,
+            path,
+            method_override: false,
+            presented: &Presented::Nothing,
+        };
+        match decide(table, &request) {
+            Decision::Inject(route) => route.provider.to_string(),
+            Decision::Pass => "pass".to_owned(),
+            Decision::Refuse(code) => code.code().to_owned(),
+        }
     }
 
     #[test]

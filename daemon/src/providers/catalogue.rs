@@ -194,8 +194,9 @@ impl Catalogue {
         self.problems.extend(problems);
     }
 
-    /// Only pairs with a custom definition: what the bundled ones share is in their notes. Only
-    /// definitions that can be connected: the others never claim a request.
+    /// Only pairs with a custom definition: what the bundled ones share is in their notes, also where
+    /// one of them was taken over with these. Only definitions that can be connected: the others never
+    /// claim a request.
     fn warn_of_overlaps(&mut self) {
         let mut found = Vec::new();
         for (name, entry) in &self.entries {
@@ -203,7 +204,9 @@ impl Catalogue {
                 continue;
             };
             for (other_name, other) in &self.entries {
-                let told = matches!(other.source, Source::Custom { .. }) && other_name < name;
+                let named = format!("`{other_name}`");
+                let told = matches!(other.source, Source::Custom { .. }) && other_name < name
+                    || entry.definition.notes.iter().any(|it| it.contains(&named));
                 if other_name == name
                     || told
                     || !entry.definition.is_ready()
@@ -457,17 +460,21 @@ mod tests {
             .iter()
             .map(|p| p.message.as_str())
             .collect();
-        assert_eq!(told.len(), 3, "{told:#?}");
+        assert_eq!(told.len(), 4, "{told:#?}");
         assert!(
             told[0].starts_with("`mine` and `klaviyo` both claim `a.klaviyo.com`"),
             "{told:?}"
         );
         assert!(
-            told[1].starts_with("`mine` and `openai` both claim `api.openai.com`"),
+            told[1].starts_with("`mine` and `klaviyo-oauth` both claim `a.klaviyo.com`"),
             "{told:?}"
         );
         assert!(
-            told[2].starts_with("`other` and `twin` both claim"),
+            told[2].starts_with("`mine` and `openai` both claim `api.openai.com`"),
+            "{told:?}"
+        );
+        assert!(
+            told[3].starts_with("`other` and `twin` both claim"),
             "{told:?}"
         );
         assert!(

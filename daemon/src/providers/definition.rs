@@ -2,9 +2,13 @@
 
 use authsome_proto::ProviderName;
 use authsome_proto::request::OAuthFlow;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use crate::routing::{HostPattern, Methods, PathScope, Slot, Template};
+use crate::routing::{
+    Authority, Endpoint, EndpointPath, Host, HostPattern, Methods, PathScope, Slot, Template,
+};
 
 use super::key_pattern::KeyPattern;
 
@@ -127,6 +131,41 @@ impl Definition {
         self.flows().iter().any(|flow| redirects.contains(flow))
     }
 
+    /// The endpoints of its authorization server, where no credential goes (threat D14).
+    ///
+    /// A rule that has an endpoint's host may have further names of the same server, as
+    /// `api.twitter.com` is `api.x.com`: the endpoint is looked for at each of these. What a wildcard
+    /// stands for are other servers.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let Auth::OAuth2(oauth) = &self.auth else {
+            return Vec::new();
+        };
+        let mut endpoints = Vec::new();
+        for url in oauth.endpoint_urls() {
+            let Some((authority, path)) = parse_endpoint(&oauth.resolve(url, None)) else {
+                continue;
+            };
+            let same_server = self.routes.iter().filter(|rule| {
+                let mut hosts = rule.hosts.iter();
+                rule.port == authority.port && hosts.any(|host| host.matches(&authority.host))
+            });
+            let names = same_server.flat_map(|rule| &rule.hosts);
+            let exact = names.filter_map(|host| match host {
+                HostPattern::Exact(host) => Some(host.clone()),
+                HostPattern::Subdomains(_) => None,
+            });
+            for host in exact.chain([authority.host.clone()]) {
+                let authority = Authority {
+                    host,
+                    port: authority.port,
+                };
+                let path = path.clone();
+                endpoints.push(Endpoint { authority, path });
+            }
+        }
+        endpoints
+    }
+
     /// How it authenticates, as it is shown and sent.
     pub fn auth_name(&self) -> &'static str {
         match self.auth {
@@ -135,6 +174,18 @@ impl Definition {
             Auth::OAuth2(_) => "oauth2",
         }
     }
+}
+
+/// Where an endpoint is. Its URL was checked when the definition was read; one that cannot be a
+/// destination cannot be reached either.
+fn parse_endpoint(url: &str) -> Option<(Authority, EndpointPath)> {
+    let url = Url::parse(url).ok()?;
+    let authority = Authority {
+        host: Host::parse(url.host_str()?).ok()?,
+        port: url.port_or_known_default()?,
+    };
+    let path = percent_decode_str(url.path()).decode_utf8_lossy();
+    Some((authority, EndpointPath::of(&path)))
 }
 
 /// A label for grouping.
@@ -159,16 +210,6 @@ pub enum Auth {
     Browser(Browser),
     /// The user grants access at an authorization server.
     OAuth2(OAuth2),
-}
-
-impl Auth {
-    /// Why `login` cannot work yet for this way of logging in. It lives here and not in the files:
-    /// an override saved today must not say "not yet" when it has come.
-    pub fn not_yet(&self) -> Option<&'static str> {
-        match self {
-            Self::ApiKey | Self::Browser(_) | Self::OAuth2(_) => None,
-        }
-    }
 }
 
 /// Whether `login` works.
@@ -197,7 +238,8 @@ pub struct RouteRule {
     pub except: Vec<PathScope>,
     /// The methods that are meant.
     pub methods: Methods,
-    /// The one place on the wire that is filled.
+    /// The place on the wire that is filled. Of a browser's session it is always
+    /// [`Slot::Session`].
     pub slot: Slot,
 }
 
@@ -206,6 +248,9 @@ impl RouteRule {
     pub fn place(&self, pattern: &HostPattern) -> String {
         let mut place = pattern.to_string();
         if self.port != HTTPS_PORT {
+            if place.contains(':') {
+                place = format!("[{place}]");
+            }
             place = format!("{place}:{}", self.port);
         }
         if !self.path.is_everything() {
@@ -281,15 +326,64 @@ pub struct OAuth2 {
     pub authorization_params: Vec<(String, String)>,
     /// Encoding of the device-token poll, for providers with a device flow.
     pub device_token_request: Option<DeviceTokenRequest>,
+    /// Which paths of a person's own server get the token, where it differs from the routes'; below
+    /// the base URL, never empty.
+    pub self_hosted: Option<Vec<PathScope>>,
 }
+
+/// What an endpoint begins with that is on the server of the base URL.
+pub(super) const BASE_URL: &str = "{base_url}";
 
 impl OAuth2 {
     /// `url` with its `{base_url}` filled in: from `base` if given, else from the definition.
     pub fn resolve(&self, url: &str, base: Option<&str>) -> String {
-        match base.or(self.base_url.as_deref()) {
-            Some(base) => url.replace("{base_url}", base.trim_end_matches('/')),
-            None => url.to_owned(),
+        let base = base.or(self.base_url.as_deref());
+        match (url.strip_prefix(BASE_URL), base) {
+            (Some(rest), Some(base)) => format!("{}{rest}", base.trim_end_matches('/')),
+            _ => url.to_owned(),
         }
+    }
+
+    /// Where tokens are given out, renewed and taken back, and where clients are registered. The page
+    /// where a person consents is none of them.
+    pub fn endpoint_urls(&self) -> impl Iterator<Item = &str> {
+        let others = [
+            &self.revocation_url,
+            &self.device_authorization_url,
+            &self.registration_endpoint,
+        ];
+        let others = others.into_iter().flatten();
+        std::iter::once(&self.token_url)
+            .chain(others)
+            .map(String::as_str)
+    }
+
+    /// Whether every address follows the base URL.
+    pub(super) fn is_templated(&self) -> bool {
+        let mut urls = self
+            .endpoint_urls()
+            .chain(self.authorization_url.as_deref());
+        urls.all(|url| url.starts_with(BASE_URL))
+    }
+
+    /// The address that `flow` needs and the definition does not have.
+    pub(super) fn lacks(&self, flow: Flow) -> Option<&'static str> {
+        let needed = match flow {
+            Flow::ClientCredentials | Flow::JwtBearer => [None, None],
+            Flow::DcrPkce => [
+                Some(("authorization_url", &self.authorization_url)),
+                Some(("registration_endpoint", &self.registration_endpoint)),
+            ],
+            Flow::DeviceCode => [
+                Some(("device_authorization_url", &self.device_authorization_url)),
+                None,
+            ],
+            Flow::Pkce => [Some(("authorization_url", &self.authorization_url)), None],
+        };
+        let mut needed = needed.into_iter().flatten();
+        needed
+            .find(|(_, url)| url.is_none())
+            .map(|(field, _)| field)
     }
 }
 
@@ -371,6 +465,8 @@ pub struct Browser {
     pub extract: Vec<ExtractedCookie>,
     /// Whether all collected cookies are also sent as `Cookie`.
     pub cookie_header: bool,
+    /// Cookies that are asked for only because a variable stands for them.
+    pub also_asked: Vec<String>,
 }
 
 /// A cookie copied into a header.

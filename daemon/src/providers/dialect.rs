@@ -18,11 +18,11 @@ use crate::routing::{Methods, Slot};
 
 use self::auth::read_auth;
 use self::hosts::read_places;
-use super::definition::{Auth, Definition, EnvValue, EnvVariable, Kind, RouteRule};
+use super::definition::{Auth, Availability, Definition, EnvValue, EnvVariable, Kind, RouteRule};
 use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
-use super::native::{KINDS, default_availability, one_of};
+use super::native::{KINDS, one_of, put_session};
 use super::problem::quoted;
 
 /// Fields that only people and that product's web pages read.
@@ -125,7 +125,7 @@ pub(super) fn read(
     if report.is_fatal() {
         return None;
     }
-    let (auth, slot) = (auth?, slot?);
+    let (mut auth, slot) = (auth?, slot?);
     let routes = places.into_iter().map(|place| RouteRule {
         hosts: place.hosts,
         port: place.port,
@@ -134,13 +134,21 @@ pub(super) fn read(
         methods: Methods::Any,
         slot: slot.clone(),
     });
+    let mut routes: Vec<RouteRule> = routes.collect();
+    if let Auth::Browser(browser) = &mut auth {
+        let at = root.item("browser").map_or(root.at(), |item| item.at());
+        put_session(report, at, browser, &env, &mut routes);
+    }
+    if report.is_fatal() {
+        return None;
+    }
     Some(Definition {
         name,
         display_name: display_name?,
         kind: kind?,
-        availability: default_availability(&auth),
+        availability: Availability::Ready,
         auth,
-        routes: routes.collect(),
+        routes,
         env,
         key_pattern: pattern,
         key_hint: hint,
@@ -371,7 +379,7 @@ mod tests {
                 ("ACME_RT", EnvValue::RefreshToken)
             ]
         );
-        assert!(!definition.is_ready());
+        assert!(definition.is_ready());
     }
 
     #[test]

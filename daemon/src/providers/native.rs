@@ -7,6 +7,10 @@
 //!   "display_name": "Intercom",
 //!   "kind": "app",                  // app | llm | mcp | browser
 //!   "auth": "api_key",              // api_key | oauth2 (with "oauth") | browser (with "browser")
+//!   "oauth": {                      // addresses, flows and facts of the authorization server
+//!     "base_url": "https://x.com", "token_url": "{base_url}/token", "flows": ["pkce"],
+//!     "self_hosted": { "paths": ["/api/**"] }                 // what of an own server gets the token
+//!   },
 //!   "routes": [{
 //!     "hosts": ["api.intercom.io", "*.example.com"],
 //!     "port": 443, "path": "/v1", "methods": ["GET"],           // all optional, as is
@@ -14,6 +18,7 @@
 //!     "header": { "name": "Authorization", "prefix": "Bearer" } // or exactly one of
 //!     // "basic": { "username": "{secret}" } | { "username": "u", "password": "{secret}" } | { "pair": "{secret}" }
 //!     // "query": { "name": "api_key" } | "cookie": { "name": "session" }
+//!     // with "browser" it is a "cookie" of its `auth_cookies`; the others go with it
 //!   }],
 //!   "regions": { "eu": ["eu.example.com"] },                    // hosts that serve one region each
 //!   "env": { "INTERCOM_API_KEY": "api_key" },
@@ -27,17 +32,22 @@
 pub(super) mod auth;
 pub(super) mod routes;
 
+use std::sync::Arc;
+
 use authsome_proto::ProviderName;
 
 use self::auth::read_auth;
 use self::routes::read_routes;
-use super::definition::{Auth, Availability, Definition, EnvValue, EnvVariable, Kind, RouteRule};
+use super::browser;
+use super::definition::{
+    Auth, Availability, Browser, Definition, EnvValue, EnvVariable, Kind, RouteRule,
+};
 use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
 use super::problem::quoted;
 use super::suggest;
-use crate::routing::{HostPattern, Template};
+use crate::routing::{HostPattern, Slot, Template};
 
 /// The version this reader knows.
 pub(super) const VERSION: u32 = 1;
@@ -99,18 +109,22 @@ pub(super) fn read(
         Some(item) => one_of(report, &item, KINDS),
         None => Some(Kind::App),
     };
-    let auth = read_auth(report, root);
+    let mut auth = read_auth(report, root);
     let availability = match root.item("availability") {
         Some(item) => read_availability(report, &item),
-        None => auth.as_ref().map(default_availability),
+        None => Some(Availability::Ready),
     };
-    let routes = read_routes(report, root);
+    let mut routes = read_routes(report, root);
     let regions = root
         .item("regions")
         .map_or_else(Vec::new, |item| read_regions(report, &item, &routes));
     let env = root
         .item("env")
         .map_or_else(Vec::new, |item| read_env(report, &item));
+    if let Some(Auth::Browser(browser)) = &mut auth {
+        let at = root.item("browser").map_or(root.at(), |item| item.at());
+        put_session(report, at, browser, &env, &mut routes);
+    }
     let key = root
         .item("key")
         .map_or_else(Key::default, |item| read_key(report, &item));
@@ -140,13 +154,27 @@ pub(super) fn read(
     })
 }
 
-/// What holds for a way of logging in where the definition says nothing.
-pub(super) fn default_availability(auth: &Auth) -> Availability {
-    match auth.not_yet() {
-        Some(reason) => Availability::NotYet {
-            reason: reason.into(),
-        },
-        None => Availability::Ready,
+/// Puts the whole session where the routes name one of its cookies. `at` is where it is described.
+pub(super) fn put_session(
+    report: &mut Report<'_>,
+    at: usize,
+    browser: &mut Browser,
+    env: &[EnvVariable],
+    routes: &mut [RouteRule],
+) {
+    browser.also_asked = browser::also_asked(browser, env);
+    let session = match browser::session_of(browser) {
+        Ok(session) => Arc::new(session),
+        Err(message) => return report.error("browser", at, message),
+    };
+    for rule in routes {
+        let proves = |name: &str| browser.auth_cookies.iter().any(|it| it == name);
+        if matches!(&rule.slot, Slot::Cookie { name } if proves(name)) {
+            rule.slot = Slot::Session(Arc::clone(&session));
+        } else {
+            let message = "a route of a browser session has a `cookie` of its `auth_cookies`";
+            report.error("routes", at, message);
+        }
     }
 }
 
@@ -283,7 +311,7 @@ pub(super) fn one_of<T: Clone>(
 mod tests {
     use super::*;
     use crate::providers::{Severity, parse_definition};
-    use crate::routing::{BasicPair, Slot};
+    use crate::routing::BasicPair;
 
     const GOOD: &str = r#"{
   "v": 1,
@@ -632,5 +660,154 @@ mod tests {
                 .iter()
                 .all(|problem| problem.provider.as_deref() == Some("x"))
         );
+    }
+
+    fn problems_of(text: &str) -> Vec<String> {
+        let (_, problems) = parse_definition(text, "x.json".as_ref(), None);
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    fn oauth(fields: &str) -> String {
+        format!(
+            r#"{{"v": 1, "name": "x", "display_name": "X", "auth": "oauth2",
+                "routes": [{{"hosts": ["api.x.com"], "header": {{"name": "Authorization", "prefix": "Bearer"}}}}],
+                "oauth": {{{fields}}}}}"#
+        )
+    }
+
+    #[test]
+    fn facts_of_an_authorization_server_are_read_written_and_checked() {
+        let good = r#""base_url": "https://x.com", "authorization_url": "{base_url}/a",
+            "token_url": "{base_url}/t", "flows": ["pkce"], "issuer": "https://x.com",
+            "names_itself": true, "resource": "https://x.com/mcp",
+            "self_hosted": {"paths": ["/api/**", "/raw"]}"#;
+        let (definition, problems) = parse_definition(&oauth(good), "x.json".as_ref(), None);
+        assert_eq!(problems, []);
+        let definition = definition.unwrap();
+        let Auth::OAuth2(facts) = &definition.auth else {
+            panic!()
+        };
+        assert_eq!(facts.issuer.as_deref(), Some("https://x.com"));
+        assert!(facts.names_itself);
+        assert_eq!(facts.resource.as_deref(), Some("https://x.com/mcp"));
+        let paths: Vec<String> = facts
+            .self_hosted
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(paths, ["/api/**", "/raw/**"]);
+        let (again, problems) = parse_definition(&definition.to_json(), "x.json".as_ref(), None);
+        assert_eq!((again, problems), (Some(definition), vec![]));
+
+        for (from, to, part) in [
+            (
+                r#""authorization_url": "{base_url}/a","#,
+                "",
+                "`pkce` needs `authorization_url`",
+            ),
+            (
+                r#"["pkce"]"#,
+                r#"["pkce", "device_code"]"#,
+                "`device_code` needs `device_authorization_url`",
+            ),
+            (
+                r#"["pkce"]"#,
+                r#"["dcr_pkce"]"#,
+                "`dcr_pkce` needs `registration_endpoint`",
+            ),
+            (
+                r#""{base_url}/t""#,
+                r#""https://x.com/t""#,
+                "every address to begin with",
+            ),
+            (
+                r#""{base_url}/t""#,
+                r#""{base_url}.evil.com/t""#,
+                "is followed by `/`",
+            ),
+            (
+                r#""{base_url}/t""#,
+                r#""{base_url}@evil.com/t""#,
+                "is followed by `/`",
+            ),
+            (
+                r#""base_url": "https://x.com", "#,
+                "",
+                "`base_url` is missing",
+            ),
+            (r#"["/api/**", "/raw"]"#, "[]", "cannot be empty"),
+            (r#"["/api/**", "/raw"]"#, r#"["api"]"#, "is no path"),
+            (
+                r#"{"paths": ["/api/**", "/raw"]}"#,
+                r#"{"hosts": []}"#,
+                "unknown field",
+            ),
+            (
+                r#""https://x.com/mcp""#,
+                r#""http://x.com/mcp""#,
+                "https://",
+            ),
+            ("true", "\"yes\"", "has to be"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let problems = problems_of(&oauth(&good.replacen(from, to, 1)));
+            assert!(
+                problems.iter().any(|it| it.contains(part)),
+                "{to}: {problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_is_read_written_and_checked() {
+        let good = r#"{"v": 1, "name": "x", "display_name": "X", "auth": "browser",
+            "routes": [{"hosts": ["x.com"], "cookie": {"name": "sid"}}],
+            "env": {"X_SID": "cookie:sid", "X_LANG": "cookie:lang"},
+            "browser": {"entry_url": "https://x.com/login", "cookie_domains": ["x.com"],
+                "auth_cookies": ["sid"], "extra_headers": {"x-active": "yes"},
+                "extract": [{"cookie": "csrf", "header": "x-csrf"}]}}"#;
+        let (definition, problems) = parse_definition(good, "x.json".as_ref(), None);
+        assert_eq!(problems, []);
+        let definition = definition.unwrap();
+        assert_eq!(
+            definition.routes.first().unwrap().slot.to_string(),
+            "cookies `sid`, `csrf`, `lang`; headers `x-csrf`, `x-active`"
+        );
+        let (again, problems) = parse_definition(&definition.to_json(), "x.json".as_ref(), None);
+        assert_eq!((again, problems), (Some(definition), vec![]));
+
+        for (from, to, part) in [
+            (
+                r#"{"name": "sid"}"#,
+                r#"{"name": "csrf"}"#,
+                "of its `auth_cookies`",
+            ),
+            (
+                r#""cookie": {"name": "sid"}"#,
+                r#""header": {"name": "x-a"}"#,
+                "of its `auth_cookies`",
+            ),
+            (r#"["sid"]"#, "[]", "cannot be empty"),
+            (r#"["sid"]"#, r#"["sid", "a=b"]"#, "is no name of a cookie"),
+            (
+                r#""x-active": "yes""#,
+                r#""host": "evil.com""#,
+                "cannot carry a credential",
+            ),
+            (r#""x-active": "yes""#, r#""x_csrf": "yes""#, "filled twice"),
+            (
+                r#""header": "x-csrf""#,
+                r#""header": "Cookie""#,
+                "cannot carry a credential",
+            ),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let problems = problems_of(&good.replacen(from, to, 1));
+            assert!(
+                problems.iter().any(|it| it.contains(part)),
+                "{to}: {problems:?}"
+            );
+        }
     }
 }

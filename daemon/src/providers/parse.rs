@@ -173,6 +173,7 @@ mod tests {
                 "Bearer",
                 "https://x.com",
                 "{base_url}/a",
+                "/api/**",
                 "GET",
                 "X_KEY",
                 "cookie:a",
@@ -225,6 +226,15 @@ mod tests {
                 "registration",
                 "availability",
                 "not_yet",
+                "flows",
+                "issuer",
+                "names_itself",
+                "resource",
+                "self_hosted",
+                "paths",
+                "cookie",
+                "cookie_domains",
+                "extra_headers",
             ]);
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4)

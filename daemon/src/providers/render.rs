@@ -9,7 +9,7 @@ use super::definition::{
 };
 use super::native::auth::{CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, FLOWS};
 use super::native::routes::SECRET;
-use super::native::{ENV_VALUES, KINDS, VERSION, default_availability};
+use super::native::{ENV_VALUES, KINDS, VERSION};
 
 impl Definition {
     /// The definition as JSON for people, ending in a line break, ready to be saved as
@@ -29,9 +29,7 @@ impl Definition {
                 Auth::OAuth2(_) => "oauth2",
             }),
         );
-        if let Availability::NotYet { reason } = &self.availability
-            && self.availability != default_availability(&self.auth)
-        {
+        if let Availability::NotYet { reason } = &self.availability {
             put("availability", json!({ "not_yet": reason }));
         }
         put("routes", self.routes.iter().map(rule).collect());
@@ -116,6 +114,11 @@ fn rule(rule: &RouteRule) -> Value {
         Slot::Basic(BasicPair::Whole) => ("basic", json!({ "pair": SECRET })),
         Slot::Query { name } => ("query", json!({ "name": name })),
         Slot::Cookie { name } => ("cookie", json!({ "name": name })),
+        // one of its cookies stands for all; the first is one that proves the login
+        Slot::Session(session) => {
+            let mut names = session.cookies().iter().map(|cookie| &cookie.name);
+            ("cookie", json!({ "name": names.next() }))
+        }
     };
     out.insert(slot.into(), value);
     Value::Object(out)
@@ -177,6 +180,10 @@ fn oauth(facts: &OAuth2) -> Value {
         out.insert("names_itself".into(), json!(true));
     }
     put_text(&mut out, "resource", facts.resource.as_deref());
+    if let Some(paths) = &facts.self_hosted {
+        let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
+        out.insert("self_hosted".into(), json!({ "paths": paths }));
+    }
     Value::Object(out)
 }
 

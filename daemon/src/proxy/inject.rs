@@ -23,7 +23,7 @@ use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
 use crate::routing::decide::is_same_for_cgi;
-use crate::routing::{Filled, RefuseCode};
+use crate::routing::{Filled, Piece, RefuseCode};
 
 /// Takes out of a request what belongs to the client's connection: `Connection` and what it
 /// nominates, the hop-by-hop fields of RFC 9110 §7.6.1, everything that begins with `Proxy-`.
@@ -70,12 +70,22 @@ pub fn strip(parts: &mut request::Parts) {
 /// A header keeps the position of the client's first one; names that differ only in `_` and `-`
 /// are the same place, because CGI and its heirs join them. Fails if the request becomes too large
 /// for any server, or if servers would disagree about where the client's own parameter ends.
+///
+/// A credential with several places (a website's session) has all of them emptied first.
 pub fn inject(parts: &mut request::Parts, filled: &Filled) -> Result<(), RefuseCode> {
-    match filled {
-        Filled::Header { name, value } => inject_header(&mut parts.headers, name, value),
-        Filled::Cookie { name, value } => inject_cookie(&mut parts.headers, name, value.as_ref()),
-        Filled::Query { name, value } => inject_query(&mut parts.uri, name, value.as_ref()),
+    for name in filled.emptied() {
+        remove_header(&mut parts.headers, name);
     }
+    for piece in filled.pieces() {
+        match piece {
+            Piece::Header { name, value } => inject_header(&mut parts.headers, name, value)?,
+            Piece::Cookie { name, value } => {
+                inject_cookie(&mut parts.headers, name, value.as_ref())?;
+            }
+            Piece::Query { name, value } => inject_query(&mut parts.uri, name, value.as_ref())?,
+        }
+    }
+    Ok(())
 }
 
 /// Takes out of a response what belongs to the upstream's connection, and `Alt-Svc`, which would
@@ -102,13 +112,15 @@ pub fn clean_response(parts: &mut response::Parts) {
 }
 
 /// Takes out of a request's trailers what must not come as one: framing, routing, credentials and
-/// the slot's own name. `filled` is the credential of the request, if it carries one.
+/// the slot's own names. `filled` is the credential of the request, if it carries one.
 pub fn clean_trailers(trailers: &mut HeaderMap, filled: Option<&Filled>) {
-    let slot = filled.and_then(Filled::header_name);
-    let refused = |name: &HeaderName| {
-        !is_allowed_trailer(name.as_str())
-            || slot.is_some_and(|slot| is_same_for_cgi(slot.as_str(), name.as_str()))
+    let is_filled = |name: &HeaderName| {
+        filled.is_some_and(|filled| {
+            let mut slots = filled.header_names();
+            slots.any(|slot| is_same_for_cgi(slot.as_str(), name.as_str()))
+        })
     };
+    let refused = |name: &HeaderName| !is_allowed_trailer(name.as_str()) || is_filled(name);
     if trailers.keys().any(refused) {
         rebuild(trailers, |name, value| (!refused(name)).then_some(value));
     }
@@ -263,6 +275,14 @@ fn keep_first(headers: &mut HeaderMap, name: HeaderName) {
         && let Some(first) = headers.get(&name).cloned()
     {
         headers.insert(name, first);
+    }
+}
+
+/// Removes every instance of a header, under each name that CGI takes for it.
+fn remove_header(headers: &mut HeaderMap, name: &HeaderName) {
+    let same = |other: &HeaderName| is_same_for_cgi(other.as_str(), name.as_str());
+    if headers.keys().any(same) {
+        rebuild(headers, |other, value| (!same(other)).then_some(value));
     }
 }
 

@@ -139,6 +139,13 @@ impl Refusal {
                 format!("this run may reach only hosts with a connection, and `{host}` has none"),
                 "authsome run --unmatched tunnel -- COMMAND".to_owned(),
             ),
+            RefuseCode::OauthEndpoint => (
+                format!(
+                    "`{path}` on `{host}` is where tokens are given out or taken back, which \
+                     programs cannot do with a credential of authsome"
+                ),
+                "leave logging in to `authsome login`, and renewing tokens to authsome".to_owned(),
+            ),
             RefuseCode::OtherRegion => (
                 format!("`{provider}` is limited to another region than that of `{host}`"),
                 format!("{} --force --region REGION", login()),

@@ -1,4 +1,4 @@
-//! The decision: may this request carry a credential, and which (threats D1, D3, D5, D6, D13).
+//! The decision: may this request carry a credential, and which (threats D1, D3, D5, D6, D13, D14).
 //!
 //! In this order, and the first refusal stands:
 //!
@@ -11,7 +11,8 @@
 //!    `http://` (D3), and must be named by the request.
 //! 4. A header that overrides the method or the path: refused on covered hosts, whatever the route
 //!    allows, because what the server will do is then not what was judged (D6).
-//! 5. Path: free of tricks (D5), and in the scope of some route.
+//! 5. Path: free of tricks (D5), by no reading an endpoint where tokens are given out or taken back
+//!    (D14), and in the scope of some route.
 //! 6. A placeholder of a connection means the routes of that connection, and only in their slot
 //!    (D7, `choice`); without one a request means the default connections.
 //! 7. Of these the longest path scope wins, then the narrower host. If the winner does not allow
@@ -199,6 +200,9 @@ fn judge<'t, C>(
         return Err(RefuseCode::MethodNotAllowed);
     }
     let path = RawPath::parse(request.path).map_err(|_trick| RefuseCode::BadPath)?;
+    if table.guards(request.dialled, &path) {
+        return Err(RefuseCode::OauthEndpoint);
+    }
     let meant = Meant::of(table, request.presented)?;
 
     let on_port = || {

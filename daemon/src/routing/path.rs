@@ -112,6 +112,12 @@ impl<'a> RawPath<'a> {
         self.readings()
             .any(|path| path.windows(2).any(|pair| pair == b"//"))
     }
+
+    /// Whether a server might read the path as `/`.
+    pub(super) fn may_be_root(&self) -> bool {
+        self.readings()
+            .any(|path| path.split(|byte| *byte == b'/').all(is_blank))
+    }
 }
 
 impl RawPath<'_> {
@@ -437,4 +443,4 @@ fn is_space(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

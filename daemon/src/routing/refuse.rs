@@ -86,6 +86,9 @@ refusals! {
     /// The run allows only hosts with a route, and this one has none.
     NotAllowed = "not_allowed", FORBIDDEN,
         "this run may reach only the hosts of its connections";
+    /// A place where tokens are given out, renewed or taken back (D14).
+    OauthEndpoint = "oauth_endpoint", FORBIDDEN,
+        "no credential goes to a place where tokens are given out or taken back";
     /// The connection is limited to another region's hosts.
     OtherRegion = "other_region", FORBIDDEN,
         "this connection is for another region of the provider";
@@ -159,6 +162,7 @@ mod tests {
                 ("names_differ", 421),
                 ("no_token", 407),
                 ("not_allowed", 403),
+                ("oauth_endpoint", 403),
                 ("other_region", 403),
                 ("path_not_allowed", 403),
                 ("placeholder_misplaced", 403),

@@ -1,5 +1,6 @@
-//! The one place on the wire that a route fills, and the bytes that go there (threat D10).
+//! The place on the wire that a route fills, and the bytes that go there (threat D10).
 //!
+//! A session of a website has several places that are filled together ([`session`]).
 //! A [`Slot`] is part of a definition; [`Slot::fill`] joins it with a secret once, when the
 //! credential is loaded, so that a request costs no formatting. The result lives in locked memory
 //! and header values are marked sensitive: `Debug` hides them and HTTP/2 never indexes them.
@@ -8,6 +9,7 @@
 //! here holds the secret or part of it. Buffers that held it are wiped.
 
 use std::fmt;
+use std::sync::Arc;
 
 use authsome_proto::Secret;
 use base64::Engine;
@@ -17,6 +19,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use zeroize::Zeroizing;
 
 use crate::sys::locked::LockedBytes;
+
+pub mod session;
+
+pub use session::Session;
 
 /// What stays as it is in the name or value of a query parameter: the unreserved characters of RFC 3986 §2.3.
 pub(crate) const QUERY_PIECE: &AsciiSet = &NON_ALPHANUMERIC
@@ -47,6 +53,8 @@ pub enum Slot {
         /// Its decoded name, case-sensitive.
         name: Box<str>,
     },
+    /// The cookies of a website's session, and the headers that go with them.
+    Session(Arc<Session>),
 }
 
 /// For people: where on the wire it is, without a value.
@@ -77,6 +85,7 @@ impl fmt::Display for Slot {
                 }
             }
             Self::Query { name } => write!(f, "query parameter `{name}`"),
+            Self::Session(session) => session.fmt(f),
         }
     }
 }
@@ -96,8 +105,19 @@ pub enum BasicPair {
 }
 
 /// A slot with its secret, ready to be put into requests.
+///
+/// All of it belongs together: what a client sent in any of these places is removed, then each is
+/// filled once.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    main: Piece,
+    also: Box<[Piece]>,
+    emptied: Box<[HeaderName]>,
+}
+
+/// One place with what goes there.
 #[derive(Clone)]
-pub enum Filled {
+pub enum Piece {
     /// A cookie.
     Cookie {
         /// Its name.
@@ -138,6 +158,9 @@ pub enum FillError {
     /// A Basic pair without its colon.
     #[error("the secret must have the form `user:password`")]
     NotAPair,
+    /// Not the cookies that the definition asks for.
+    #[error("the secret is not the session that the definition asks for")]
+    Session,
     /// The header's prefix once more, as examples show it: `Bearer Bearer …` would be sent.
     #[error(
         "the secret begins with the word that is put in front of it anyway; copy it again without"
@@ -160,21 +183,54 @@ impl Slot {
             Self::Cookie { name } => fill_cookie(name, secret),
             Self::Header { name, prefix } => fill_header(name, prefix, secret),
             Self::Query { name } => Ok(fill_query(name, secret)),
+            Self::Session(session) => session.fill(secret),
         }
     }
 }
 
 impl Filled {
-    /// The header that is filled, if it is one: trailers of this name are dropped too.
-    pub fn header_name(&self) -> Option<&HeaderName> {
-        match self {
-            Self::Header { name, value: _ } => Some(name),
-            Self::Cookie { .. } | Self::Query { .. } => None,
+    /// All that is filled: `pieces`, and headers that are only `emptied`. No two of them are the
+    /// same place.
+    fn of(pieces: Vec<Piece>, emptied: Vec<HeaderName>) -> Result<Self, FillError> {
+        let mut pieces = pieces.into_iter();
+        Ok(Self {
+            main: pieces.next().ok_or(FillError::Session)?,
+            also: pieces.collect(),
+            emptied: emptied.into(),
+        })
+    }
+
+    /// What is filled, each place once.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        std::iter::once(&self.main).chain(&self.also)
+    }
+
+    /// Headers that a client must not send beside it, and that stay empty.
+    pub fn emptied(&self) -> &[HeaderName] {
+        &self.emptied
+    }
+
+    /// The headers that are filled or emptied: trailers of these names are dropped too.
+    pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        let filled = self.pieces().filter_map(|piece| match piece {
+            Piece::Header { name, value: _ } => Some(name),
+            Piece::Cookie { .. } | Piece::Query { .. } => None,
+        });
+        filled.chain(&self.emptied)
+    }
+}
+
+impl From<Piece> for Filled {
+    fn from(main: Piece) -> Self {
+        Self {
+            main,
+            also: Box::default(),
+            emptied: Box::default(),
         }
     }
 }
 
-impl fmt::Debug for Filled {
+impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cookie { name, value: _ } => write!(f, "Cookie({name:?})"),
@@ -215,10 +271,11 @@ fn fill_header(name: &HeaderName, prefix: &str, secret: &Secret) -> Result<Fille
         value.push(b' ');
     }
     value.extend_from_slice(secret.expose().as_bytes());
-    Ok(Filled::Header {
+    Ok(Piece::Header {
         name: name.clone(),
         value: sensitive(&value)?,
-    })
+    }
+    .into())
 }
 
 /// Whether `secret` begins with `prefix` and a space. Schemes have no case (RFC 9110 §11.1).
@@ -253,15 +310,15 @@ fn fill_basic(pair: &BasicPair, secret: &Secret) -> Result<Filled, FillError> {
     let mut value = Zeroizing::new(String::with_capacity(6 + joined.len().div_ceil(3) * 4));
     value.push_str("Basic ");
     STANDARD.encode_string(&*joined, &mut value);
-    Ok(Filled::Header {
+    Ok(Piece::Header {
         name: http::header::AUTHORIZATION,
         value: sensitive(value.as_bytes())?,
-    })
+    }
+    .into())
 }
 
 fn fill_cookie(name: &str, secret: &Secret) -> Result<Filled, FillError> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
+    if !session::is_cookie_name(name) {
         return Err(FillError::Slot);
     }
     // cookie-octet of RFC 6265 §4.1.1
@@ -272,10 +329,11 @@ fn fill_cookie(name: &str, secret: &Secret) -> Result<Filled, FillError> {
     {
         return Err(FillError::Character);
     }
-    Ok(Filled::Cookie {
+    Ok(Piece::Cookie {
         name: name.into(),
         value: LockedBytes::new(secret.expose().as_bytes()),
-    })
+    }
+    .into())
 }
 
 fn fill_query(name: &str, secret: &Secret) -> Filled {
@@ -283,10 +341,11 @@ fn fill_query(name: &str, secret: &Secret) -> Filled {
     for piece in percent_encode(secret.expose().as_bytes(), QUERY_PIECE) {
         value.extend_from_slice(piece.as_bytes());
     }
-    Filled::Query {
+    Piece::Query {
         name: name.into(),
         value: LockedBytes::new(&value),
     }
+    .into()
 }
 
 fn sensitive(value: &[u8]) -> Result<HeaderValue, FillError> {
@@ -312,9 +371,10 @@ mod tests {
     }
 
     fn value_of(filled: &Filled) -> String {
-        match filled {
-            Filled::Header { name: _, value } => value.to_str().unwrap().to_owned(),
-            Filled::Cookie { name: _, value } | Filled::Query { name: _, value } => {
+        assert_eq!(filled.pieces().count(), 1);
+        match filled.pieces().next().unwrap() {
+            Piece::Header { name: _, value } => value.to_str().unwrap().to_owned(),
+            Piece::Cookie { name: _, value } | Piece::Query { name: _, value } => {
                 String::from_utf8(value.as_ref().to_vec()).unwrap()
             }
         }
@@ -421,7 +481,7 @@ mod tests {
                 !shown.contains(CANARY) && !shown.contains("Y2FuYXJ5"),
                 "{shown}"
             );
-            if let Filled::Header { name: _, value } = &filled {
+            if let Some(Piece::Header { name: _, value }) = filled.pieces().next() {
                 assert!(value.is_sensitive());
                 assert_eq!(format!("{value:?}"), "Sensitive");
             }

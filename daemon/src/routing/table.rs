@@ -14,6 +14,7 @@ use std::sync::Arc;
 use authsome_proto::{ConnectionName, ProviderName};
 use http::Method;
 
+use super::endpoint::{Endpoint, Endpoints};
 use super::host::{Authority, Host, HostPattern};
 use super::path::{PathScope, RawPath};
 use super::placeholder::Placeholder;
@@ -136,6 +137,7 @@ pub struct RouteTable<C> {
     exact: HashMap<Host, Vec<usize>>,
     /// Indices into `routes`, by what follows the `*.`.
     subdomains: HashMap<Host, Vec<usize>>,
+    endpoints: Endpoints,
 }
 
 impl<C> RouteTable<C> {
@@ -160,7 +162,22 @@ impl<C> RouteTable<C> {
             routes,
             exact,
             subdomains,
+            endpoints: Endpoints::default(),
         }
+    }
+
+    /// The same with the places where no credential goes (threat D14), those of them that some route
+    /// would lead to.
+    pub fn guarding(mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let endpoints = endpoints.into_iter();
+        let led_to = endpoints.filter(|endpoint| self.covers(&endpoint.authority));
+        self.endpoints = Endpoints::new(led_to);
+        self
+    }
+
+    /// Whether some server might read `path` as an endpoint where tokens are given out or taken back.
+    pub(super) fn guards(&self, authority: &Authority, path: &RawPath<'_>) -> bool {
+        self.endpoints.may_be_at(authority, path)
     }
 
     /// Whether connections to `authority` are intercepted: some route has its host and port.

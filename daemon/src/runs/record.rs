@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub names: Vec<String>,
     /// Providers that had a connection in this run: refused, not passed, once they lose it.
     pub had: BTreeSet<ProviderName>,
+    /// The same for connections of a provider's own server, with its base URL.
+    #[serde(default)]
+    pub had_servers: BTreeSet<(ProviderName, String)>,
     /// The proxy's port that its process was told.
     pub proxy_port: u16,
     /// The run's own port, for clients that cannot send a token.

@@ -29,7 +29,9 @@ use crate::login::{Asked, LoginForm, Submission};
 use crate::oauth::callback::{self, Callback, Expected};
 use crate::oauth::pkce::{Pkce, State};
 use crate::oauth::{Client, TokenError};
-use crate::providers::{Auth, DeviceTokenRequest, Entry, Flow, OAuth2, Source};
+use crate::providers::{
+    Auth, BaseUrl, Definition, DeviceTokenRequest, Entry, Flow, OAuth2, ParseBaseUrlError, Source,
+};
 use crate::proxy::Reach;
 
 /// Longest client id. Real ones have a hundred characters at most.
@@ -199,10 +201,17 @@ impl Broker {
         request: Login,
         pid: u32,
     ) -> Result<LoginStarted, WireError> {
-        let Auth::OAuth2(facts) = &entry.definition.auth else {
+        let (base_url, definition) = match &request.base_url {
+            Some(text) => {
+                let (server, definition) = at_own_server(&entry.definition, text)?;
+                (Some(server.to_string()), Arc::new(definition))
+            }
+            None => (None, Arc::clone(&entry.definition)),
+        };
+        let Auth::OAuth2(facts) = &definition.auth else {
             return Err(nothing_to_paste());
         };
-        let provider = &entry.definition.name;
+        let provider = &definition.name;
         if let Some(region) = &request.region {
             return Err(WireError::new(
                 ErrorCode::BadRequest,
@@ -210,11 +219,7 @@ impl Broker {
             )
             .hint("leave `--region` out"));
         }
-        let named = self.name(&entry.definition, request.connection, request.force)?;
-        let base_url = request.base_url.as_deref();
-        let base_url = base_url
-            .map(|text| own_server(provider.as_str(), facts, text))
-            .transpose()?;
+        let named = self.name(&definition, request.connection, request.force)?;
         let flow = choose_flow(provider.as_str(), facts, request.flow)?;
         let reach = match (&entry.source, &base_url) {
             (Source::Bundled, None) => Reach::Public,
@@ -225,7 +230,7 @@ impl Broker {
         } else {
             request.scopes
         };
-        let facts = resolve(facts, base_url.as_deref());
+        let facts = resolve(facts);
         let login = SignIn {
             server: server_of(&facts.token_url),
             redirect_uri: self.redirect_uri(provider),
@@ -415,21 +420,27 @@ fn choose_flow(
     .hint(format!("it has {}", known.join(", "))))
 }
 
-/// The address of a person's own server, as it is stored.
-fn own_server(provider: &str, facts: &OAuth2, text: &str) -> Result<String, WireError> {
-    if facts.base_url.is_none() {
-        return Err(WireError::new(
+/// The definition as it applies to a person's own server.
+fn at_own_server(definition: &Definition, text: &str) -> Result<(BaseUrl, Definition), WireError> {
+    let provider = &definition.name;
+    let server: BaseUrl = text.parse().map_err(|error: ParseBaseUrlError| {
+        WireError::new(ErrorCode::BadRequest, "that is no base URL")
+            .because(&error)
+            .hint("give the address of your own server: `--base-url https://git.example.com`")
+    })?;
+    match definition.at(&server) {
+        Some(applied) => Ok((server, applied)),
+        None => Err(WireError::new(
             ErrorCode::BadRequest,
             format!("`{provider}` is at one place only"),
         )
-        .hint("leave `--base-url` out"));
+        .hint("leave `--base-url` out")),
     }
-    Ok(text.to_owned())
 }
 
 /// The facts with the base URL in every endpoint.
-fn resolve(facts: &OAuth2, base: Option<&str>) -> OAuth2 {
-    let resolve = |url: &String| facts.resolve(url, base);
+fn resolve(facts: &OAuth2) -> OAuth2 {
+    let resolve = |url: &String| facts.resolve(url, None);
     OAuth2 {
         authorization_url: facts.authorization_url.as_ref().map(resolve),
         token_url: resolve(&facts.token_url),

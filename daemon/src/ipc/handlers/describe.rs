@@ -66,6 +66,9 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
     let catalogue = broker.catalogue.load();
     let entry = catalogue.find(record.provider.as_str());
     let definition = entry.map(|entry| Arc::clone(&entry.definition));
+    let applied = definition
+        .as_ref()
+        .and_then(|it| it.applied(record.base_url.as_deref()));
     let is_default =
         broker.connections.default_of(&record.provider).as_ref() == Some(&record.connection);
     let grant = record.grant.as_ref();
@@ -86,11 +89,11 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
         rotated_at: record.rotated_at.clone(),
         last_used: record.last_used.clone(),
         expires_at: grant.and_then(|grant| grant.expires_at.clone()),
-        hosts: definition.as_ref().map_or_else(
+        hosts: applied.as_ref().map_or_else(
             || record.hosts.clone(),
             |it| it.hosts_in(record.region.as_deref()),
         ),
-        unconfirmed_hosts: definition
+        unconfirmed_hosts: applied
             .as_ref()
             .map_or_else(Vec::new, |it| hosts_gained(it, &record.hosts)),
         variables: definition

@@ -142,7 +142,10 @@ fn definitions(broker: &Broker) -> Vec<Check> {
             ));
             continue;
         };
-        let gained = crate::providers::hosts_gained(&entry.definition, &record.hosts);
+        let applied = entry.definition.applied(record.base_url.as_deref());
+        let gained = applied.map_or_else(Vec::new, |it| {
+            crate::providers::hosts_gained(&it, &record.hosts)
+        });
         if !gained.is_empty() {
             checks.push(bad(
                 "definitions",

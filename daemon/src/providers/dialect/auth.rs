@@ -4,7 +4,7 @@ use crate::providers::definition::{Auth, Browser, ClientAuth, DeviceTokenRequest
 use crate::providers::document::{Report, Table};
 use crate::providers::fields::{self, checked, url_of};
 use crate::providers::native::auth::{
-    CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, FLOWS, endpoint_url, pairs, read_extract,
+    CLIENT_AUTHS, DEVICE_TOKEN_REQUESTS, FLOWS, endpoint_url, pairs, read_extract, spelled,
 };
 use crate::providers::native::one_of;
 
@@ -122,18 +122,11 @@ fn read_oauth(
             flows.push(flow);
         }
     }
-    if flows.is_empty() {
-        report.error(
-            table.path(),
-            table.at(),
-            "no flow can work with these endpoints",
-        );
-        return None;
-    }
-    Some(OAuth2 {
+    let mut facts = OAuth2 {
         issuer: None,
         names_itself: false,
         resource: None,
+        self_hosted: None,
         base_url,
         authorization_url,
         token_url: token_url?,
@@ -146,7 +139,25 @@ fn read_oauth(
         pkce,
         client_auth,
         authorization_params,
-    })
+    };
+    let asked = root.present("flow");
+    facts.flows = std::mem::take(&mut facts.flows)
+        .into_iter()
+        .filter(|flow| {
+            let lacks = facts.lacks(*flow);
+            if let (Some(field), Some(item)) = (lacks, &asked) {
+                let message = format!("`{}` needs `{field}`", spelled(*flow));
+                report.left_out(&item.path, item.at(), message);
+            }
+            lacks.is_none()
+        })
+        .collect();
+    if facts.flows.is_empty() {
+        let message = "no flow can work with these endpoints";
+        report.error(table.path(), table.at(), message);
+        return None;
+    }
+    Some(facts)
 }
 
 fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browser> {
@@ -202,5 +213,6 @@ fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browse
         extra_headers,
         extract,
         cookie_header: true,
+        also_asked: Vec::new(),
     })
 }

@@ -1,12 +1,14 @@
 //! `auth` of our own format with its `oauth` and `browser` blocks.
 
 use crate::providers::definition::{
-    Auth, Browser, ClientAuth, DeviceTokenRequest, ExtractedCookie, Flow, OAuth2,
+    Auth, BASE_URL, Browser, ClientAuth, DeviceTokenRequest, ExtractedCookie, Flow, OAuth2,
 };
 use crate::providers::document::{Item, Report, Table};
 use crate::providers::fields::{self, checked, url_of};
 
 use super::one_of;
+use super::routes::path_scope;
+use crate::routing::PathScope;
 
 /// Spellings of [`Flow`].
 pub(in crate::providers) const FLOWS: &[(&str, Flow)] = &[
@@ -78,6 +80,7 @@ fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> 
             "issuer",
             "names_itself",
             "resource",
+            "self_hosted",
         ],
     );
     let base_url = table
@@ -131,10 +134,14 @@ fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> 
     let resource = table
         .item("resource")
         .and_then(|item| url_of(report, &item));
-    Some(OAuth2 {
+    let self_hosted = table
+        .item("self_hosted")
+        .map(|item| read_self_hosted(report, &item));
+    let facts = OAuth2 {
         issuer,
         names_itself: names_itself?,
         resource,
+        self_hosted: self_hosted.clone().flatten(),
         base_url,
         authorization_url,
         token_url: token_url?,
@@ -147,7 +154,48 @@ fn read_oauth(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<OAuth2> 
         client_auth: client_auth?,
         authorization_params,
         device_token_request,
-    })
+    };
+    for flow in &facts.flows {
+        if let Some(field) = facts.lacks(*flow)
+            && let Some(item) = table.item("flows")
+        {
+            let message = format!("`{}` needs `{field}`", spelled(*flow));
+            report.error(&item.path, item.at(), message);
+        }
+    }
+    if self_hosted.is_some()
+        && !(facts.base_url.is_some() && facts.is_templated())
+        && let Some(item) = table.item("self_hosted")
+    {
+        let message =
+            "an own server needs `base_url`, and every address to begin with `{base_url}`";
+        report.error(&item.path, item.at(), message);
+    }
+    Some(facts)
+}
+
+/// How a flow is written.
+pub(in crate::providers) fn spelled(flow: Flow) -> &'static str {
+    FLOWS
+        .iter()
+        .find(|(_, known)| *known == flow)
+        .map_or("", |(spelling, _)| spelling)
+}
+
+/// `{"paths": ["/api/**"]}`: which paths of a person's own server get the token.
+fn read_self_hosted(report: &mut Report<'_>, item: &Item<'_, '_>) -> Option<Vec<PathScope>> {
+    let table = item.table(report)?;
+    table.accept_only(report, &["paths"]);
+    let item = table.required(report, "paths")?;
+    let list = item.list(report)?;
+    if list.is_empty() {
+        report.error(&item.path, item.at(), "this list cannot be empty");
+    }
+    let paths = list.iter().filter_map(|item| {
+        let text = item.text(report)?;
+        checked(report, item, path_scope(&text))
+    });
+    Some(paths.collect())
 }
 
 /// An https URL that may begin with `{base_url}`.
@@ -157,7 +205,12 @@ pub(in crate::providers) fn endpoint_url(
     base: Option<&str>,
 ) -> Option<String> {
     let text = item.text(report)?;
-    let resolved = match (text.strip_prefix("{base_url}"), base) {
+    let resolved = match (text.strip_prefix(BASE_URL), base) {
+        // `{base_url}.example` would be another host than the one that a person names
+        (Some(rest), Some(_)) if !rest.is_empty() && !rest.starts_with('/') => {
+            report.error(&item.path, item.at(), "`{base_url}` is followed by `/`");
+            return None;
+        }
         (Some(rest), Some(base)) => format!("{}{rest}", base.trim_end_matches('/')),
         (Some(_), None) => {
             report.error(
@@ -193,6 +246,11 @@ fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browse
     let mut texts = |name: &str| table.required(report, name)?.texts(report);
     let cookie_domains = texts("cookie_domains");
     let auth_cookies = texts("auth_cookies");
+    if let Some([]) = auth_cookies.as_deref()
+        && let Some(item) = table.item("auth_cookies")
+    {
+        report.error(&item.path, item.at(), "this list cannot be empty");
+    }
     let ttl_hours = table.item("ttl_hours").and_then(|item| item.number(report));
     let ttl_from_cookie = table
         .item("ttl_from_cookie")
@@ -216,6 +274,7 @@ fn read_browser(report: &mut Report<'_>, table: &Table<'_, '_>) -> Option<Browse
         extra_headers,
         extract,
         cookie_header: cookie_header?,
+        also_asked: Vec::new(),
     })
 }
 

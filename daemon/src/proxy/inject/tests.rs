@@ -2,6 +2,7 @@ use authsome_proto::Secret;
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::slot::session::{CookieCopy, Session, SessionCookie};
 use crate::routing::{BasicPair, Slot};
 
 fn request(version: Version, headers: &[(&str, &str)]) -> request::Parts {
@@ -448,7 +449,151 @@ fn trailers_cannot_frame_route_or_authenticate() {
     stripped(Version::HTTP_11, &[("trailer", "etag, Authorization")], &[]);
 }
 
+/// A session with two cookies, of which one is copied and one may be missing.
+fn session(secret: &str, cookie_header: bool) -> Filled {
+    let cookie = |name: &str, needed| SessionCookie {
+        name: name.into(),
+        needed,
+    };
+    let copy = |cookie: &str, header| CookieCopy {
+        cookie: cookie.into(),
+        header: HeaderName::from_static(header),
+        prefix: "".into(),
+    };
+    let fixed = (
+        HeaderName::from_static("x-active"),
+        HeaderValue::from_static("yes"),
+    );
+    let session = Session::new(
+        vec![cookie("sid", true), cookie("csrf", false)],
+        cookie_header,
+        vec![copy("csrf", "x-csrf-token")],
+        vec![fixed],
+    );
+    fill(&Slot::Session(session.unwrap().into()), secret)
+}
+
+/// D8: every place of a session is emptied, whatever was there, then filled once
+#[test]
+fn a_session_takes_all_its_places_and_a_childs_cookies_go() {
+    let sent = [
+        ("x_csrf_token", "evil"),
+        ("cookie", "sid=evil; other=1"),
+        ("x-csrf-token", "evil, evil"),
+        ("accept", "*/*"),
+        ("cookie", "auth_multi=evil"),
+        ("x-csrf-token", "evil"),
+        ("x_active", "no"),
+        ("x-active", "no"),
+        ("authorization", "Bearer of the page"),
+    ];
+    let mut parts = request(Version::HTTP_11, &sent);
+    inject(&mut parts, &session("sid=real; csrf=token", true)).unwrap();
+    assert_headers(
+        &parts.headers,
+        &[
+            ("cookie", "sid=real; csrf=token"),
+            ("x-csrf-token", "token"),
+            ("accept", "*/*"),
+            ("x-active", "yes"),
+            ("authorization", "Bearer of the page"),
+        ],
+    );
+    for name in ["cookie", "x-csrf-token"] {
+        assert!(parts.headers[name].is_sensitive(), "{name}");
+    }
+
+    // what the session does not have is not the child's to add
+    let mut parts = request(Version::HTTP_11, &sent);
+    inject(&mut parts, &session("sid=real", true)).unwrap();
+    assert_headers(
+        &parts.headers,
+        &[
+            ("cookie", "sid=real"),
+            ("accept", "*/*"),
+            ("x-active", "yes"),
+            ("authorization", "Bearer of the page"),
+        ],
+    );
+
+    // and no cookie at all goes out where only the copies do
+    let mut parts = request(Version::HTTP_11, &sent);
+    inject(&mut parts, &session("sid=real; csrf=token", false)).unwrap();
+    assert_headers(
+        &parts.headers,
+        &[
+            ("x-csrf-token", "token"),
+            ("accept", "*/*"),
+            ("x-active", "yes"),
+            ("authorization", "Bearer of the page"),
+        ],
+    );
+}
+
+/// H2
+#[test]
+fn no_place_of_a_session_can_come_as_a_trailer() {
+    let mut trailers = HeaderMap::new();
+    for name in ["x-active", "x_active", "cookie", "x-csrf", "grpc-status"] {
+        trailers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+    }
+    let name = HeaderName::from_static("x-csrf");
+    let copy = CookieCopy {
+        cookie: "csrf".into(),
+        header: name,
+        prefix: "".into(),
+    };
+    let cookies = ["sid", "csrf"].map(|name| SessionCookie {
+        name: name.into(),
+        needed: name == "sid",
+    });
+    let fixed = (
+        HeaderName::from_static("x-active"),
+        HeaderValue::from_static("yes"),
+    );
+    let session = Session::new(cookies.into(), true, vec![copy], vec![fixed]).unwrap();
+    // its csrf cookie is missing, so that header is only emptied
+    let filled = fill(&Slot::Session(session.into()), "sid=real");
+    clean_trailers(&mut trailers, Some(&filled));
+    assert_headers(&trailers, &[("grpc-status", "1")]);
+}
+
 proptest! {
+    /// D8, D9: the same of every place of a session
+    #[test]
+    fn each_place_of_a_session_is_filled_exactly_once(
+        fields in prop::collection::vec((
+            prop::sample::select(vec![
+                "cookie", "x-csrf-token", "x_csrf_token", "X-Csrf_Token", "x-active", "x_active",
+                "connection", "accept", "x-b",
+            ]),
+            prop::sample::select(vec!["evil", "sid=evil", "x-csrf-token, cookie", "x-active", "close"]),
+        ), 0..12),
+        has_csrf in any::<bool>(),
+        cookie_header in any::<bool>(),
+    ) {
+        let secret = if has_csrf { "sid=real; csrf=token" } else { "sid=real" };
+        let before = request(Version::HTTP_11, &fields);
+        let mut parts = before.clone();
+        strip(&mut parts);
+        inject(&mut parts, &session(secret, cookie_header)).unwrap();
+        let all = |name: &str| {
+            let same = |known: &HeaderName| known.as_str().replace('_', "-") == name;
+            let headers = parts.headers.iter().filter(|(name, _)| same(name));
+            headers.map(|(_, value)| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let cookie: &[&str] = if cookie_header { &[secret] } else { &[] };
+        let csrf: &[&str] = if has_csrf { &["token"] } else { &[] };
+        prop_assert_eq!(all("cookie"), cookie);
+        prop_assert_eq!(all("x-csrf-token"), csrf);
+        prop_assert_eq!(all("x-active"), ["yes"]);
+        let kept = |headers: &HeaderMap| {
+            let all = listed(headers).into_iter();
+            all.filter(|(n, _)| ["accept", "x-b"].contains(&n.as_str())).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(kept(&before.headers), kept(&parts.headers));
+    }
+
     /// D8, D9: whatever a client sends, the upstream gets the slot exactly once
     #[test]
     fn the_slot_is_filled_exactly_once_and_unrelated_fields_are_kept_in_order(

@@ -60,6 +60,8 @@ impl<'r> Meant<'r> {
             (Place::Header(at), Slot::Basic(_)) => **at == http::header::AUTHORIZATION,
             (Place::Query(at), Slot::Query { name }) => **at == **name,
             (Place::Cookie(at), Slot::Cookie { name }) => **at == **name,
+            (Place::Cookie(at), Slot::Session(session)) => session.has_cookie(at),
+            (Place::Header(at), Slot::Session(session)) => session.copies_into(at),
             _ => false,
         }
     }

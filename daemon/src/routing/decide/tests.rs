@@ -4,8 +4,10 @@ use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::endpoint::{Endpoint, EndpointPath};
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathScope;
+use crate::routing::path::tests::server;
 use crate::routing::slot::Slot;
 use crate::routing::table::{Choice, Methods};
 
@@ -561,6 +563,94 @@ fn an_exception_takes_its_paths_from_the_route_in_every_reading() {
     assert_eq!(Ask::get("a.example", "/x").run(both), "rest/default");
 }
 
+fn endpoint(authority: &str, path: &str) -> Endpoint {
+    Endpoint {
+        authority: Authority::parse(authority, Some(443)).unwrap(),
+        path: EndpointPath::of(path),
+    }
+}
+
+/// D14
+#[test]
+fn no_credential_goes_to_where_tokens_are_given_out() {
+    let table = |endpoints: Vec<Endpoint>| {
+        let routes = vec![
+            route("wide", &["a.example", "*.a.example"], "/**", &[]),
+            route("deep", &["a.example"], "/oauth/token/info", &[]),
+            route("api", &["b.example"], "/v1", &[]),
+        ];
+        RouteTable::build(routes).guarding(endpoints)
+    };
+    let guarded = table(vec![
+        endpoint("a.example", "/oauth/token"),
+        endpoint("x.a.example", "/token"),
+        endpoint("b.example", "/oauth/token"),
+        endpoint("elsewhere.example", "/token"),
+        endpoint("a.example:8443", "/v2"),
+    ]);
+    let ask = |table: &RouteTable<()>, dialled: &'static str, method: Method, path: &str| {
+        Ask::of(method, dialled, path).with(|request| match decide(table, request) {
+            Decision::Inject(route) => route.provider.to_string(),
+            Decision::Pass => "pass".to_owned(),
+            Decision::Refuse(code) => {
+                // what is asked about is judged by the same code
+                let explained = explain(table, request).decision;
+                assert!(matches!(explained, Decision::Refuse(same) if same == code));
+                code.code().to_owned()
+            }
+        })
+    };
+    for (dialled, path, expected) in [
+        ("a.example", "/oauth/token", "oauth_endpoint"),
+        ("A.Example.:443", "/oauth/token", "oauth_endpoint"),
+        ("a.example", "/OAUTH/token/", "oauth_endpoint"),
+        ("a.example", "/oauth%2Ftoken", "oauth_endpoint"),
+        ("a.example", "//oauth/token", "oauth_endpoint"),
+        ("a.example", "/oauth/token;jsessionid=1", "oauth_endpoint"),
+        ("a.example", "/oauth/token.json", "oauth_endpoint"),
+        ("a.example", "/oauth/ｔoken", "oauth_endpoint"),
+        // a route of a longer path is no way in
+        ("a.example", "/oauth/token/info", "oauth_endpoint"),
+        ("a.example", "/x/../oauth/token", "bad_path"),
+        ("a.example", "/oauth/tokens", "wide"),
+        ("a.example", "/oauth/authorize", "wide"),
+        ("a.example", "/v2", "wide"),
+        ("x.a.example", "/token", "oauth_endpoint"),
+        ("y.a.example", "/token", "wide"),
+        ("b.example", "/oauth/token", "oauth_endpoint"),
+        ("b.example", "/v1/x", "api"),
+        // nothing of it is read where there is no route
+        ("elsewhere.example", "/token", "pass"),
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            assert_eq!(
+                ask(&guarded, dialled, method, path),
+                expected,
+                "{dialled} {path}"
+            );
+        }
+    }
+    let open = table(Vec::new());
+    assert_eq!(
+        ask(&open, "a.example", Method::POST, "/oauth/token"),
+        "wide"
+    );
+}
+
+/// A path near an endpoint in odd spellings.
+fn near_an_endpoint() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => Just("/"),
+        3 => Just("oauth"),
+        3 => Just("token"),
+        1 => prop::sample::select(vec![
+            "x", "OAuth", "TOKEN", "%6f", "auth", "to", "ken", "%6b", "%256b", "%2f", "%252f", ";",
+            ";x=1", "%3b", "%3f", "%23", ".", "%2e", "%20", "+", ".json", "ｏ", "s", "-", "%",
+        ]),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
 fn any_route() -> impl Strategy<Value = Route<()>> {
     let host = prop::sample::select(vec!["a.b.example.com", "*.b.example.com", "*.example.com"]);
     let path = prop::sample::select(vec!["", "/v1", "/v1/x", "/V1", "/v2"]);
@@ -589,6 +679,28 @@ fn any_route() -> impl Strategy<Value = Route<()>> {
             }
             route
         })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// D14: whatever a server does with a path, it reads no request of ours as one to the endpoint
+    #[test]
+    fn no_spelling_that_a_server_reads_as_the_endpoint_is_injected(path in near_an_endpoint(), server in server()) {
+        let table = RouteTable::build(vec![
+            route("wide", &["a.example"], "/**", &[]),
+            route("deep", &["a.example"], "/oauth", &[]),
+        ]);
+        let table = table.guarding([endpoint("a.example", "/oauth/token")]);
+        let there = server.segments(&path);
+        let read: Vec<&str> = there.iter().map(String::as_str).collect();
+        Ask::of(Method::POST, "a.example", &path).with(|request| {
+            if let Decision::Inject(_) = decide(&table, request) {
+                prop_assert!(!matches!(read.as_slice(), ["oauth", "token", ..]), "{:?}", there);
+            }
+            Ok(())
+        })?;
+    }
 }
 
 proptest! {

@@ -385,7 +385,7 @@ fn deeply_nested_escapes_cost_linear_time() {
     clippy::struct_excessive_bools,
     reason = "each is one step that a server takes or not"
 )]
-struct Server {
+pub(in crate::routing) struct Server {
     parameters_first: bool,
     decode: usize,
     parameters: bool,
@@ -396,7 +396,7 @@ struct Server {
 }
 
 impl Server {
-    fn segments(&self, path: &str) -> Vec<String> {
+    pub(in crate::routing) fn segments(&self, path: &str) -> Vec<String> {
         let cut = |path: &str| {
             let segments = path
                 .split('/')
@@ -435,7 +435,7 @@ impl Server {
     }
 }
 
-fn server() -> impl Strategy<Value = Server> {
+pub(in crate::routing) fn server() -> impl Strategy<Value = Server> {
     (any::<(bool, bool, bool, bool, bool, bool)>(), 0_usize..4).prop_map(
         |((parameters_first, parameters, merge, trim, fold, resolve), decode)| Server {
             parameters_first,
