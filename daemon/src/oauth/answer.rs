@@ -21,8 +21,8 @@ const DESCRIPTION_MAX: usize = 200;
 /// Longest wait that is believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// Most scopes that are taken from a list. Google's own list of all its scopes has fewer that
-/// anybody would ask for at once.
+/// Most scopes that are taken from a list: more than anybody asks for at once, and few enough for an
+/// address that still fits into a browser.
 pub(super) const SCOPES_MAX: usize = 256;
 
 /// Longest scope that is taken; those that are addresses have about 100.
