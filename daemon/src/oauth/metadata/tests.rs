@@ -151,7 +151,11 @@ fn a_server_that_calls_itself_something_else_is_refused() {
     assert!(read_as("https://server.example.com//").is_err());
     assert!(read_as("https://other.example").is_err());
     // not even if it was asked for
-    for issuer in ["http://server.example.com", "https://server.example.com/?x", "x"] {
+    for issuer in [
+        "http://server.example.com",
+        "https://server.example.com/?x",
+        "x",
+    ] {
         let mut document = example();
         document["issuer"] = json!(issuer);
         assert!(read(&answer(200, document.to_string()), issuer).is_err());
