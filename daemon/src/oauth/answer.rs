@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Incoming, TokenError, said, token};
 
-/// Most scopes that are taken from a list. Google's own list of all its scopes has fewer that
-/// anybody would ask for at once.
+/// Most scopes that are taken from a list: more than anybody asks for at once, and few enough for an
+/// address that still fits into a browser.
 pub(super) const SCOPES_MAX: usize = 256;
 
 /// Longest scope that is taken; those that are addresses have about 100.

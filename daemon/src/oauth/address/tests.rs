@@ -14,6 +14,8 @@ fn only_https_without_a_user_part_is_a_page() {
         assert!(page(text).is_some(), "{text}");
     }
     let long = format!("https://example.com/{}", "a".repeat(ADDRESS_MAX));
+    // short once it is understood
+    let winding = format!("https://example.com/{}", "a/../".repeat(ADDRESS_MAX));
     for text in [
         "",
         "http://example.com/",
@@ -37,6 +39,7 @@ fn only_https_without_a_user_part_is_a_page() {
         "//example.com/",
         "example.com",
         &long,
+        &winding,
     ] {
         assert!(page(text).is_none(), "{text}");
     }

@@ -150,6 +150,16 @@ fn a_server_that_calls_itself_something_else_is_refused() {
     assert!(read_as("https://server.example.com/").is_ok());
     assert!(read_as("https://server.example.com//").is_err());
     assert!(read_as("https://other.example").is_err());
+    // not even if it was asked for
+    for issuer in [
+        "http://server.example.com",
+        "https://server.example.com/?x",
+        "x",
+    ] {
+        let mut document = example();
+        document["issuer"] = json!(issuer);
+        assert!(read(&answer(200, document.to_string()), issuer).is_err());
+    }
 }
 
 /// O5
@@ -271,8 +281,8 @@ fn what_is_no_document_is_absent() {
     for (status, body) in [
         (404, example().to_string()),
         (401, String::new()),
-        (302, String::new()),
-        (204, String::new()),
+        (203, example().to_string()),
+        (302, example().to_string()),
         (500, String::new()),
         (200, "<!doctype html>".into()),
         (200, "[]".into()),
