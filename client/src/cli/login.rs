@@ -26,7 +26,8 @@ use clap::{Args, ValueEnum};
   authsome login github --flow device                  OAuth, with a code for another device
   authsome login github --no-browser                   OAuth, with the browser elsewhere
   authsome login google --flow jwt-bearer --key-file service-account.json
-  authsome login https://mcp.example.com/mcp           a server by its address")]
+  authsome login https://mcp.example.com/mcp           a server by its address
+  authsome login --resume SESSION --stdin              hand over where a browser elsewhere ended")]
 pub(crate) struct Login {
     /// Provider to log in to, as in `authsome list --all`, or the https address of a server
     #[arg(required_unless_present = "resume")]
@@ -49,8 +50,7 @@ pub(crate) struct Login {
     /// Print session and link, and return at once
     #[arg(long, conflicts_with = "resume")]
     pub(crate) no_wait: bool,
-    /// Wait for a login begun with `--no-wait`; with `--stdin` read the address that its browser
-    /// ended at
+    /// Wait for a login begun with `--no-wait`
     #[arg(
         long,
         value_name = "SESSION",
@@ -63,8 +63,8 @@ pub(crate) struct Login {
     /// Send the key to this region's hosts only, where the provider has regions
     #[arg(long)]
     pub(crate) region: Option<String>,
-    /// Choose how to log in
-    #[arg(long, help_heading = "OAuth")]
+    /// Log in by pkce, dcr, device, client-credentials or jwt-bearer
+    #[arg(long, help_heading = "OAuth", hide_possible_values = true)]
     pub(crate) flow: Option<FlowChoice>,
     /// Ask for these permissions instead of the usual ones; may be repeated
     #[arg(
