@@ -260,7 +260,11 @@ fn judge_text(form: &LoginForm, kind: &Kind, text: &str) -> Result<(), Fault> {
     }
     match (&form.pattern, kind) {
         (Some(pattern), Kind::Key | Kind::KeyFile) if !pattern(text) => Err(Fault::Pattern {
-            what,
+            what: if *kind == Kind::Key {
+                "a key"
+            } else {
+                "a key file"
+            },
             name: form.display_name.clone(),
         }),
         _ => Ok(()),

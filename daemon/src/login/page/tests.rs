@@ -226,7 +226,8 @@ proptest! {
     fn texts_of_others_never_become_markup(text in "[\\PC<>\"'&]{0,40}") {
         // which mark literals, and have a test of their own
         let text = text.replace('`', "");
-        prop_assert_eq!(counts(&text), counts("x"));
+        static HARMLESS: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| counts("x"));
+        prop_assert_eq!(counts(&text), HARMLESS.clone());
     }
 }
 
