@@ -131,24 +131,24 @@ pub(super) fn read(form: &LoginForm, token: &str, body: &[u8]) -> Result<Submiss
     let fields = fields(&form.asked);
     let values = split(&fields, token, body).ok_or(BodyFault::Foreign)?;
     let mut faults = Vec::new();
-    let mut taken = Vec::new();
+    let mut good = Vec::new();
     for (at, (field, value)) in fields.iter().zip(values).enumerate() {
         match judge(form, field, value) {
-            Ok(secret) => taken.push(secret),
+            Ok(secret) => good.push(secret),
             Err(fault) => {
                 faults.push((at, fault));
-                taken.push(None);
+                good.push(None);
             }
         }
     }
     if let Asked::Client { id: Some(id), .. } = &form.asked {
         // the field cannot be changed on our page
-        let found = taken.first().and_then(Option::as_ref);
+        let found = good.first().and_then(Option::as_ref);
         if found.is_some_and(|found| found.expose() != id) {
             return Err(BodyFault::Foreign);
         }
     }
-    let mut values = taken.into_iter();
+    let mut values = good.into_iter();
     let mut next = || values.next().flatten();
     let (id, secret) = match &form.asked {
         Asked::Client { .. } => (next().map(|id| id.expose().to_owned()), next()),
@@ -260,7 +260,11 @@ fn judge_text(form: &LoginForm, kind: &Kind, text: &str) -> Result<(), Fault> {
     }
     match (&form.pattern, kind) {
         (Some(pattern), Kind::Key | Kind::KeyFile) if !pattern(text) => Err(Fault::Pattern {
-            what,
+            what: if *kind == Kind::Key {
+                "a key"
+            } else {
+                "a key file"
+            },
             name: form.display_name.clone(),
         }),
         _ => Ok(()),

@@ -70,16 +70,9 @@ pub(super) fn late() -> String {
 
 /// An answer of an authorization server that no login waits for.
 pub(super) fn foreign() -> String {
-    let lead = format!(
-        "It was used already, or the login that it belongs to is over. A login that still waits is \
-         not touched by it. {AGAIN}"
-    );
-    notice(
-        "bad",
-        ALERT,
-        "This answer is for no login that waits",
-        &lead,
-    )
+    let lead = "It was used already, or the login that it belongs to is over. \
+                A login that still waits is not touched by it.";
+    notice("bad", ALERT, "This answer is for no login that waits", lead)
 }
 
 /// A callback that no browser went to.

@@ -12,10 +12,8 @@ pub fn of(port: u16) -> Option<String> {
     use std::fs;
 
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let tables = tables.iter().filter_map(|it| fs::read_to_string(it).ok());
-    let inode = tables
-        .filter_map(|table| table::listener(&table, port))
-        .next()?;
+    let mut tables = tables.iter().filter_map(|it| fs::read_to_string(it).ok());
+    let inode = tables.find_map(|table| table::listener(&table, port))?;
     let link = format!("socket:[{inode}]");
     let has_it = |pid: &u32| {
         // gone by now, or not to be looked into

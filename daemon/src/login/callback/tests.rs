@@ -31,8 +31,8 @@ fn wait(state: &mut State, id: &str, provider: &str) -> (String, mpsc::Receiver<
         issuer: Some("https://github.com".into()),
         issuer_is_named: false,
     };
-    let stage = Stage::Callback(awaited);
-    state.put(Waiting::new(id.parse().unwrap(), form(), stage, sink));
+    let login = id.parse().unwrap();
+    state.put(Waiting::new(login, form(), Stage::Callback(awaited), sink));
     (text, receiver)
 }
 

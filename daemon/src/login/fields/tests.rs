@@ -103,7 +103,7 @@ fn keys_that_cannot_be_right_are_refused_with_the_reason() {
         (
             "pk-canary",
             Fault::Pattern {
-                what: WHAT,
+                what: "a key",
                 name: "Intercom".into(),
             },
         ),

@@ -22,13 +22,13 @@ fn waiting() -> (State, mpsc::Receiver<Submitted>) {
         pattern: Some(Arc::new(|key| key.starts_with("sk-"))),
         rotate: false,
     };
-    let stage = Stage::Form {
+    let shown = Stage::Form {
         path: PATH.strip_prefix(PATH_PREFIX).unwrap().into(),
         field: "FIELD".into(),
         is_storing: false,
     };
     let mut state = State::default();
-    state.put(Waiting::new("l1".parse().unwrap(), form, stage, sink));
+    state.put(Waiting::new("l1".parse().unwrap(), form, shown, sink));
     (state, receiver)
 }
 

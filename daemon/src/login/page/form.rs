@@ -107,7 +107,8 @@ fn input(body: &mut String, form: &LoginForm, shown: &Shown<'_>) {
         kind,
         is_needed,
     } = shown.field;
-    let mark = match (shown.is_marked, is_needed) {
+    let is_given = matches!(kind, Kind::ClientId(Some(_)));
+    let mark = match (shown.is_marked && !is_given, is_needed) {
         (false, _) => "",
         (true, true) => " <span class=\"need\">needed</span>",
         (true, false) => " <span class=\"need\">optional</span>",

@@ -224,9 +224,10 @@ proptest! {
     /// In every page that has any of them: as many tags and quotes as with harmless ones.
     #[test]
     fn texts_of_others_never_become_markup(text in "[\\PC<>\"'&]{0,40}") {
+        static HARMLESS: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| counts("x"));
         // which mark literals, and have a test of their own
         let text = text.replace('`', "");
-        prop_assert_eq!(counts(&text), counts("x"));
+        prop_assert_eq!(counts(&text), HARMLESS.clone());
     }
 }
 

@@ -232,13 +232,11 @@ fn taken(form: &LoginForm, shown: &Shown) -> Reply {
 }
 
 fn lead_on(form: &LoginForm, url: &str) -> Reply {
-    match page::go_on(form, url) {
-        Some(html) => Reply::leading_on(StatusCode::OK, html),
-        None => {
-            tracing::error!("an authorization server's address is not a plain https one");
-            Reply::new(StatusCode::INTERNAL_SERVER_ERROR, page::no_way_on(form))
-        }
+    if let Some(html) = page::go_on(form, url) {
+        return Reply::leading_on(StatusCode::OK, html);
     }
+    tracing::error!("an authorization server's address is not a plain https one");
+    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, page::no_way_on(form))
 }
 
 /// What the browser shows after a callback.
