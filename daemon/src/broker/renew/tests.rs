@@ -527,6 +527,28 @@ async fn a_lost_answer_is_asked_for_once_more_at_once() {
     assert_eq!(world.stored().await, ("a2".into(), "r2".into(), None));
 }
 
+/// An answer that says yes in words that nobody understands: the refresh token may be spent.
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_not_asked_for_again_while_the_token_is_good() {
+    let world = World::new(|_| {}).await;
+    world
+        .server
+        .says(|_, _| Reply::Say(200, "", "<html>".into()));
+    let _run = world.run().await;
+    world.sleep(HOUR * 86 / 100);
+    world.broker.renewals.look();
+    world.has_asked(1).await;
+    world
+        .broker
+        .renewal_landed(&provider(), &connection())
+        .await;
+    world.sleep(60);
+    world.broker.renewals.look();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.asks(), 1);
+    assert!(world.stored().await.2.is_some());
+}
+
 #[tokio::test]
 async fn after_two_lost_answers_nothing_is_risked_while_the_token_is_good() {
     let world = World::new(|_| {}).await;
