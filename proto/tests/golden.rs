@@ -735,6 +735,7 @@ fn golden_v1_errors() {
         E::ShuttingDown,
         E::Cancelled,
         E::UnknownWebhook,
+        E::RenewalFailed,
     ];
     for (number, code) in codes.into_iter().enumerate() {
         let error = WireError {

@@ -330,7 +330,7 @@ impl Broker {
                     stage: &stage,
                 };
                 let landing = flight.fly().await;
-                broker.land(&key, token, why, landing, &stage);
+                broker.land(&key, token, why, &landing, &stage);
             }
         });
         Boarding::Aboard(flight)
@@ -342,13 +342,13 @@ impl Broker {
         key: &Key,
         token: &Token,
         why: Why,
-        landing: Landing,
+        landing: &Landing,
         stage: &watch::Sender<Stage>,
     ) {
         let (provider, connection) = key;
         let now = self.renewals.clock().boot();
         let mut record = None;
-        match &landing {
+        match landing {
             Landing::Renewed => {
                 tracing::info!(%provider, %connection, "renewed");
                 record = Some(Record::new(audit::Event::Renew));
@@ -365,7 +365,7 @@ impl Broker {
         let told = {
             let mut lines = self.renewals.lines();
             let line = lines.entry(key.clone()).or_default();
-            let news = line.land(&landing, token, why, now, Chance::random());
+            let news = line.land(landing, token, why, now, Chance::random());
             if let Some(failure) = landing.failure().filter(|_| news.is_news) {
                 record = Some(Record {
                     code: Some(failure.code),

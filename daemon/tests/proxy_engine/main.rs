@@ -13,6 +13,8 @@ mod limits;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod token;

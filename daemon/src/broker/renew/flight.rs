@@ -116,6 +116,8 @@ enum Sent {
     Tokens(Tokens, Asked),
     /// The server will not.
     Refused(TokenError),
+    /// The request left, and no answer came.
+    Lost(Failure),
     Failed(Failure),
 }
 
@@ -169,14 +171,16 @@ impl Flight<'_> {
                     }
                     return Err(Landing::Failed(failure));
                 }
-                Sent::Failed(failure) if failure.is_unknown => {
+                Sent::Lost(failure) => {
                     if !once_more || self.broker.shutdown.is_cancelled() {
                         return Err(Landing::Failed(failure));
                     }
                     once_more = false;
                 }
                 Sent::Failed(failure) => {
-                    self.unmark(&item).await;
+                    if !failure.is_unknown {
+                        self.unmark(&item).await;
+                    }
                     return Err(Landing::Failed(failure));
                 }
             }
@@ -206,6 +210,7 @@ impl Flight<'_> {
         };
         let answer = match connected.send(request).await {
             Ok(answer) => answer,
+            Err(error @ HttpError::Lost { .. }) => return Ok(Sent::Lost(failure_of(&error))),
             Err(error) => return Ok(Sent::Failed(failure_of(&error))),
         };
         Ok(match token::read(&answer) {
@@ -261,26 +266,14 @@ impl Flight<'_> {
         let mut failures = 0;
         loop {
             let last_try = self.broker.shutdown.is_cancelled();
-            let error = {
-                let _changing = self.broker.changing.lock().await;
-                match self.still(basis).await {
-                    Ok(Some(current)) => {
-                        let item = renewed(current, &tokens, asked.wall);
-                        match self.broker.vault.put(&self.item_key(), item.clone()).await {
-                            Ok(()) => {
-                                self.publish(item, asked.boot).await;
-                                return Ok(Landing::Renewed);
-                            }
-                            Err(error) => error,
-                        }
-                    }
-                    Ok(None) => {
-                        self.give_back(basis, &tokens, servers, reach).await;
-                        return Err(Landing::Look);
-                    }
-                    Err(Unstill::Replaced) => return Err(Landing::Look),
-                    Err(Unstill::Vault(error)) => error,
+            let error = match self.store(basis, &tokens, asked).await {
+                Ok(()) => return Ok(Landing::Renewed),
+                Err(Unstored::Gone) => {
+                    self.give_back(basis, &tokens, servers, reach).await;
+                    return Err(Landing::Look);
                 }
+                Err(Unstored::Replaced) => return Err(Landing::Look),
+                Err(Unstored::Vault(error)) => error,
             };
             failures += 1;
             let reason = format!("the new token cannot be stored: {error}");
@@ -301,6 +294,27 @@ impl Flight<'_> {
                 () = self.broker.shutdown.cancelled() => {}
             }
         }
+    }
+
+    /// Stores and publishes what came, unless the connection is another one by now (RN3).
+    async fn store(
+        &self,
+        basis: &StoredItem,
+        tokens: &Tokens,
+        asked: Asked,
+    ) -> Result<(), Unstored> {
+        let _changing = self.broker.changing.lock().await;
+        let current = match self.still(basis).await {
+            Ok(Some(current)) => current,
+            Ok(None) => return Err(Unstored::Gone),
+            Err(Unstill::Replaced) => return Err(Unstored::Replaced),
+            Err(Unstill::Vault(error)) => return Err(Unstored::Vault(error)),
+        };
+        let item = renewed(current, tokens, asked.wall);
+        let stored = self.broker.vault.put(&self.item_key(), item.clone()).await;
+        stored.map_err(Unstored::Vault)?;
+        self.publish(item, asked.boot).await;
+        Ok(())
     }
 
     /// Puts a stored token in the place of the old one, everywhere. Under `changing`.
@@ -523,8 +537,16 @@ impl Flight<'_> {
     }
 }
 
-/// Why an item is not what it was.
+/// Why it is not known that an item is what it was.
 enum Unstill {
+    Replaced,
+    Vault(VaultError),
+}
+
+/// Why tokens were not stored.
+enum Unstored {
+    /// The connection is gone.
+    Gone,
     Replaced,
     Vault(VaultError),
 }
