@@ -6,11 +6,21 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use authsome_proto::request::Unmatched;
-use authsome_proto::{ConnectionName, LoginId, ProviderName, RunId, VariableName, WebhookName};
+use authsome_proto::{ConnectionName, ProviderName, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod login;
+mod old;
+mod run;
+mod webhook;
+
+pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
+use old::{AuthGroup, ProviderGroup, ProxyGroup};
+pub(crate) use run::{Explain, Run};
+pub(crate) use webhook::{
+    SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
+};
 
 /// Parses arguments, the program's name first.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -150,29 +160,9 @@ impl Verb {
     /// The flat command that a hidden group stands for.
     fn flat(self) -> Self {
         match self {
-            Self::Provider(group) => match group.verb {
-                ProviderVerb::Inspect(of) => Self::Inspect(of),
-                ProviderVerb::List => Self::List(List { all: true }),
-                ProviderVerb::Register(register) => Self::Register(register),
-                ProviderVerb::Remove(remove) => Self::Remove(remove),
-                ProviderVerb::Revoke(of) => Self::Revoke(Logout {
-                    provider: of.provider,
-                    connection: None,
-                    all: true,
-                }),
-            },
-            Self::Auth(group) => match group.verb {
-                AuthVerb::Export(export) => Self::Export(export),
-                AuthVerb::List(list) => Self::List(list),
-                AuthVerb::Login(login) => Self::Login(login),
-                AuthVerb::Logout(logout) => Self::Logout(logout),
-                AuthVerb::Revoke(logout) => Self::Revoke(logout),
-                AuthVerb::Status => Self::Status,
-            },
-            Self::Proxy(group) => {
-                let ProxyVerb::Run(run) = group.verb;
-                Self::Run(run)
-            }
+            Self::Auth(group) => group.flat(),
+            Self::Provider(group) => group.flat(),
+            Self::Proxy(group) => group.flat(),
             Self::Connections(Connections {
                 verb: Some(ConnectionsVerb::Inspect(get)),
             }) => Self::Get(get),
@@ -180,189 +170,6 @@ impl Verb {
             other => other,
         }
     }
-}
-
-/// Arguments of `login`.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch on the command line"
-)]
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  authsome login intercom                              form in the browser, or hidden prompt
-  authsome login intercom --connection team            a second key beside the first
-  authsome login intercom --force                      replace the key
-  authsome login intercom --region eu                  keep it from the other regions' hosts
-  authsome login intercom --stdin < key.txt            read the key from a pipe or file
-  authsome login intercom --from-env INTERCOM_TOKEN    take it from a variable
-  authsome login intercom --no-wait                    print the link and return")]
-pub(crate) struct Login {
-    /// Provider to log in to, as in `authsome list --all`
-    #[arg(required_unless_present = "resume")]
-    pub(crate) provider: Option<ProviderName>,
-    /// Name of the connection to make or replace
-    #[arg(long, value_name = "NAME")]
-    pub(crate) connection: Option<ConnectionName>,
-    /// Replace an existing credential
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Ask on the terminal instead of in a browser
-    #[arg(long, conflicts_with_all = ["stdin", "from_env", "no_wait", "resume"])]
-    pub(crate) no_browser: bool,
-    /// Read the key from standard input
-    #[arg(long, conflicts_with_all = ["from_env", "no_wait", "resume"])]
-    pub(crate) stdin: bool,
-    /// Take the key from a variable of the environment
-    #[arg(long, value_name = "VAR", conflicts_with_all = ["no_wait", "resume"])]
-    pub(crate) from_env: Option<String>,
-    /// Print session and link, and return at once
-    #[arg(long, conflicts_with = "resume")]
-    pub(crate) no_wait: bool,
-    /// Wait for a login begun with `--no-wait`
-    #[arg(long, value_name = "SESSION")]
-    pub(crate) resume: Option<LoginId>,
-    /// Send the key to this region's hosts only, where the provider has regions
-    #[arg(long)]
-    pub(crate) region: Option<String>,
-    /// Choose how to authenticate (OAuth providers)
-    #[arg(long)]
-    pub(crate) flow: Option<String>,
-    /// Ask for these permissions (OAuth providers)
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) scopes: Vec<String>,
-    /// Use another server of the provider (OAuth providers)
-    #[arg(long, value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-}
-
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  authsome run -- python my_agent.py
-  authsome run --connection intercom=team -- ./sync.sh
-  authsome run --only intercom,github -- npm start
-  authsome run --env TEAM_KEY=intercom/team -- python sync_two_workspaces.py
-  authsome run --unmatched deny -- curl https://api.intercom.io/me
-  authsome run --for 2h -- python my_agent.py
-  authsome run --keep 8h -- tmux
-
-Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
-pub(crate) struct Run {
-    /// Use this connection instead of the provider's default; may be repeated
-    #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice)]
-    pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
-    /// Grant only these providers
-    #[arg(long, value_name = "PROVIDERS", value_delimiter = ',')]
-    pub(crate) only: Vec<ProviderName>,
-    /// Grant this connection too, to requests that carry what VAR holds; may be repeated
-    #[arg(long = "env", value_name = "VAR=PROVIDER[/NAME]", value_parser = parse_variable)]
-    pub(crate) variables: Vec<(VariableName, ProviderName, Option<ConnectionName>)>,
-    /// Choose what happens to other hosts
-    #[arg(long, value_name = "HOW")]
-    pub(crate) unmatched: Option<UnmatchedChoice>,
-    /// End the run after this time at the latest, as in `90s`, `30m`, `1h30m` or `2d`
-    #[arg(long = "for", value_name = "TIME", value_parser = crate::times::parse_duration)]
-    pub(crate) at_most: Option<Duration>,
-    /// Go on until the last process of the command is gone, and after this time at the latest: for
-    /// commands that return at once, such as `code .`
-    #[arg(
-        long,
-        value_name = "TIME",
-        conflicts_with = "at_most",
-        value_parser = crate::times::parse_duration
-    )]
-    pub(crate) keep: Option<Duration>,
-    /// Command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// Arguments of `explain`.
-#[derive(Debug, Args)]
-#[command(
-    override_usage = "authsome explain [OPTIONS] [METHOD] <URL>",
-    after_help = "Examples:
-  authsome explain https://api.intercom.io/contacts
-  authsome explain POST https://api.intercom.io/fin/start
-  authsome explain --run ID DELETE https://api.intercom.io/contacts/1"
-)]
-pub(crate) struct Explain {
-    /// Method (GET if left out) and URL
-    #[arg(required = true, num_args = 1..=2, value_name = "METHOD URL")]
-    words: Vec<String>,
-    /// As in `run`: use this connection instead of the provider's default
-    #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice, conflicts_with = "run")]
-    pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
-    /// Ask about a living run instead of one that would be started here and now
-    #[arg(long, value_name = "ID")]
-    pub(crate) run: Option<RunId>,
-}
-
-impl Explain {
-    /// The method and the URL.
-    pub(crate) fn request(&self) -> (String, String) {
-        match self.words.as_slice() {
-            [url] => ("GET".to_owned(), url.clone()),
-            [method, url, ..] => (method.to_ascii_uppercase(), url.clone()),
-            [] => (String::new(), String::new()),
-        }
-    }
-}
-
-/// What happens to hosts without a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum UnmatchedChoice {
-    /// Pass them on untouched
-    Tunnel,
-    /// Refuse them
-    Deny,
-}
-
-impl From<UnmatchedChoice> for Unmatched {
-    fn from(choice: UnmatchedChoice) -> Self {
-        match choice {
-            UnmatchedChoice::Deny => Self::Deny,
-            UnmatchedChoice::Tunnel => Self::Tunnel,
-        }
-    }
-}
-
-fn parse_choice(text: &str) -> Result<(ProviderName, ConnectionName), String> {
-    let (provider, connection) = text
-        .split_once('=')
-        .ok_or("write it as PROVIDER=NAME, for instance intercom=team")?;
-    Ok((
-        provider
-            .parse::<ProviderName>()
-            .map_err(|error| error.to_string())?,
-        connection
-            .parse::<ConnectionName>()
-            .map_err(|error| error.to_string())?,
-    ))
-}
-
-fn parse_variable(
-    text: &str,
-) -> Result<(VariableName, ProviderName, Option<ConnectionName>), String> {
-    let (variable, chosen) = text
-        .split_once('=')
-        .ok_or("write it as VAR=PROVIDER or VAR=PROVIDER/NAME, for instance KEY=intercom/team")?;
-    let (provider, connection) = match chosen.split_once('/') {
-        Some((provider, connection)) => (provider, Some(connection)),
-        None => (chosen, None),
-    };
-    Ok((
-        variable
-            .parse::<VariableName>()
-            .map_err(|error| error.to_string())?,
-        provider
-            .parse::<ProviderName>()
-            .map_err(|error| error.to_string())?,
-        connection
-            .map(str::parse::<ConnectionName>)
-            .transpose()
-            .map_err(|error| error.to_string())?,
-    ))
 }
 
 /// Arguments of `list`.
@@ -549,153 +356,6 @@ pub(crate) struct RunsStop {
     pub(crate) run: RunId,
 }
 
-/// Arguments of `webhook`.
-#[derive(Debug, Args)]
-pub(crate) struct Webhook {
-    #[command(subcommand)]
-    pub(crate) verb: Option<WebhookVerb>,
-}
-
-/// Commands of `webhook`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum WebhookVerb {
-    /// Add an endpoint: a loopback port that passes on what is signed
-    Add(WebhookAdd),
-    /// List endpoints
-    List,
-    /// Replace an endpoint's secret
-    Rotate(WebhookRotate),
-    /// Remove an endpoint and its secrets
-    Remove(OfWebhook),
-    /// Check a body's signature; exit code 1 if it is bad
-    Verify(WebhookVerify),
-    /// Sign a body as the sender would, and print the headers
-    Sign(WebhookSign),
-}
-
-/// Arguments of `webhook add`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Schemes: github, intercom, intercom-fin, slack, standard-webhooks, stripe
-
-Examples:
-  authsome webhook add fin --scheme intercom-fin --forward http://127.0.0.1:3000/hooks
-  authsome webhook add pay --scheme stripe --forward http://127.0.0.1:3000/pay --stdin < secret.txt
-  authsome webhook add acme --scheme-file acme.json --forward http://127.0.0.1:3000/acme"
-)]
-pub(crate) struct WebhookAdd {
-    /// Name of the endpoint
-    pub(crate) name: WebhookName,
-    /// How the sender signs
-    #[arg(long, required_unless_present = "scheme_file")]
-    pub(crate) scheme: Option<WebhookName>,
-    /// File that describes how the sender signs
-    #[arg(long, value_name = "FILE")]
-    pub(crate) scheme_file: Option<PathBuf>,
-    /// Local program that gets what is signed
-    #[arg(long, value_name = "URL")]
-    pub(crate) forward: String,
-    /// Port to listen on; a free one if absent
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) port: Option<u16>,
-    /// Longest body in bytes [default: 1048576]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_body: Option<u64>,
-    /// How long a sender waits for the program [default: 4]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) wait: Option<u32>,
-    #[command(flatten)]
-    pub(crate) secret: SecretSource,
-}
-
-/// Where a secret comes from.
-#[derive(Debug, Args)]
-pub(crate) struct SecretSource {
-    /// Ask on the terminal instead of in a browser
-    #[arg(long, conflicts_with_all = ["stdin", "from_env"])]
-    pub(crate) no_browser: bool,
-    /// Read the secret from standard input
-    #[arg(long, conflicts_with = "from_env")]
-    pub(crate) stdin: bool,
-    /// Take the secret from a variable of the environment
-    #[arg(long, value_name = "VAR")]
-    pub(crate) from_env: Option<String>,
-}
-
-/// Arguments of `webhook rotate`.
-#[derive(Debug, Args)]
-pub(crate) struct WebhookRotate {
-    /// Name of the endpoint
-    pub(crate) name: WebhookName,
-    /// Keep the secrets before it good for this long, for instance `24h` [default: not at all]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "24h", require_equals = false, value_parser = parse_seconds)]
-    pub(crate) keep_old: Option<u64>,
-    #[command(flatten)]
-    pub(crate) secret: SecretSource,
-}
-
-/// A webhook's endpoint and nothing else.
-#[derive(Debug, Args)]
-pub(crate) struct OfWebhook {
-    /// Name of the endpoint
-    pub(crate) name: WebhookName,
-}
-
-/// Arguments of `webhook verify`.
-#[derive(Debug, Args)]
-#[command(after_help = "The body is read from standard input, byte for byte.
-
-Example:
-  authsome webhook verify fin --signature \"$SIGNATURE\" < body.json")]
-pub(crate) struct WebhookVerify {
-    /// Name of the endpoint
-    pub(crate) name: WebhookName,
-    /// Header of the request; may be repeated
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = parse_header)]
-    pub(crate) headers: Vec<(String, String)>,
-    /// Value of the signature's header
-    #[arg(long)]
-    pub(crate) signature: Option<String>,
-    /// Value of the timestamp's header
-    #[arg(long)]
-    pub(crate) timestamp: Option<String>,
-    /// Value of the id's header
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-}
-
-/// Arguments of `webhook sign`.
-#[derive(Debug, Args)]
-#[command(after_help = "The body is read from standard input, byte for byte.
-
-Example:
-  authsome webhook sign fin < body.json | curl -H @- --data-binary @body.json http://127.0.0.1:PORT/")]
-pub(crate) struct WebhookSign {
-    /// Name of the endpoint
-    pub(crate) name: WebhookName,
-    /// Unix time to sign with; now if absent
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) timestamp: Option<i64>,
-    /// Id to sign with; a random one if absent
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-}
-
-fn parse_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("write it as `NAME: VALUE`, for instance `X-Hub-Signature: sha1=...`")?;
-    // as it would come over the wire: one blank behind the colon is not part of the value
-    let value = value.strip_prefix(' ').unwrap_or(value);
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn parse_seconds(text: &str) -> Result<u64, String> {
-    let wrong = || "write a time such as `90m` or `24h`".to_owned();
-    let time: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    u64::try_from(time.as_secs()).map_err(|_| wrong())
-}
-
 /// Arguments of `daemon`.
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
@@ -744,52 +404,6 @@ pub(crate) struct Unlock {
 pub(crate) struct Completions {
     /// Shell to complete for
     pub(crate) shell: clap_complete::Shell,
-}
-
-/// `provider ...` of the Python product.
-#[derive(Debug, Args)]
-pub(crate) struct ProviderGroup {
-    #[command(subcommand)]
-    verb: ProviderVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum ProviderVerb {
-    #[command(alias = "get", alias = "show")]
-    Inspect(OfProvider),
-    List,
-    Register(Register),
-    Remove(Remove),
-    Revoke(OfProvider),
-}
-
-/// `auth ...` of the Python product.
-#[derive(Debug, Args)]
-pub(crate) struct AuthGroup {
-    #[command(subcommand)]
-    verb: AuthVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum AuthVerb {
-    Export(Export),
-    List(List),
-    Login(Login),
-    Logout(Logout),
-    Revoke(Logout),
-    Status,
-}
-
-/// `proxy ...` of the Python product.
-#[derive(Debug, Args)]
-pub(crate) struct ProxyGroup {
-    #[command(subcommand)]
-    verb: ProxyVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum ProxyVerb {
-    Run(Run),
 }
 
 #[cfg(test)]
@@ -968,7 +582,7 @@ mod tests {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
         assert_eq!(
-            parse_header("X-A:  b: c ").unwrap(),
+            webhook::parse_header("X-A:  b: c ").unwrap(),
             ("X-A".into(), " b: c ".into())
         );
     }
@@ -977,5 +591,54 @@ mod tests {
     fn a_secret_is_never_an_argument() {
         assert!(parse(&words("login intercom --key abc")).is_err());
         assert!(parse(&words("login intercom abc")).is_err());
+        let Verb::Login(login) = verb("login github --client-id x --client-secret abc") else {
+            panic!()
+        };
+        assert_eq!(login.client_secret, Some(()));
+        assert!(!format!("{login:?}").contains("abc"));
+    }
+
+    #[test]
+    fn scopes_are_taken_as_people_and_providers_write_them() {
+        for line in [
+            "login github --scopes a,b,c",
+            "login github --scopes a, --scopes b,c",
+            "login github --scopes a --scopes b --scopes c",
+        ] {
+            let Verb::Login(login) = verb(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(login.scopes(), ["a", "b", "c"], "{line}");
+        }
+        let blanks = ["authsome", "login", "github", "--scopes", "a b, c "].map(OsString::from);
+        let Verb::Login(login) = parse(&blanks).unwrap().verb else {
+            panic!()
+        };
+        assert_eq!(login.scopes(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn options_of_a_login_that_contradict_each_other_are_refused() {
+        for bad in [
+            "login github --stdin --from-env X",
+            "login github --stdin --key-file x.json",
+            "login github --flow plain",
+            "login github --resume abc",
+            "login --resume abc --no-wait",
+            "login --resume abc --flow device",
+            "login --resume abc --client-id x",
+            "login http://mcp.example.com/mcp",
+        ] {
+            assert!(parse(&words(bad)).is_err(), "{bad}");
+        }
+        for good in [
+            "login github --no-browser --client-id x --stdin",
+            "login github --no-wait --client-id x --stdin",
+            "login --resume abc --stdin",
+            "login --resume abc --no-browser",
+            "auth login google --flow device_code",
+        ] {
+            verb(good);
+        }
     }
 }

@@ -370,6 +370,35 @@ impl Daemon {
         self.ask(&again)
     }
 
+    /// As [`Self::call`], for what may take long: about every `patience`, `stop` is asked whether
+    /// nobody wants the answer any more. `None` then.
+    pub(crate) fn call_unless(
+        &mut self,
+        request: Request,
+        ui: Ui,
+        patience: Duration,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Response>, Failure> {
+        let sent = self.send(request.clone())?;
+        loop {
+            if let Some(ServerFrame::Answer { id, result }) = self.next(patience)?
+                && id == sent
+            {
+                return match result.map_err(Failure::from) {
+                    Err(failure) if wants_passphrase(&failure) => {
+                        self.unlock(&failure, ui)?;
+                        let again = self.framed(request);
+                        self.ask(&again).map(Some)
+                    }
+                    answered => answered.map(Some),
+                };
+            }
+            if stop() {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Sends a request and returns its id; [`Self::next`] brings what comes of it.
     pub(crate) fn send(&mut self, request: Request) -> Result<u32, Failure> {
         let frame = self.framed(request);

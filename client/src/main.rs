@@ -14,6 +14,7 @@ mod connect;
 mod dotenv;
 mod error;
 mod interrupt;
+mod keys;
 mod project;
 mod prompt;
 mod quote;

@@ -1,4 +1,4 @@
-//! Questions on the terminal: yes or no, and secrets that are not echoed.
+//! Questions on the terminal: yes or no, a line, and secrets that are not echoed.
 //!
 //! Where there is no terminal nothing is assumed: the command fails and says which option answers
 //! the question.
@@ -11,7 +11,8 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::error::Failure;
-use crate::interrupt::INTERRUPTED;
+use crate::interrupt::{INTERRUPTED, Interrupt};
+use crate::keys::{Echo, Keys, Look, Typed};
 use crate::secrets;
 use crate::ui::Ui;
 
@@ -42,17 +43,45 @@ pub(crate) fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> 
 
 /// Asks for a secret without echoing it.
 pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
-    secrets::conceal();
     loop {
-        let text = ask(prompt).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => Failure::said(INTERRUPTED),
-            _ => Failure::failed("there is no terminal to ask on").because(&error),
-        })?;
-        let text = Zeroizing::new(text);
-        if !text.is_empty() {
-            return Ok(Secret::new(text.as_str().to_owned()));
+        if let Some(secret) = hidden_or_none(prompt)? {
+            return Ok(secret);
         }
     }
+}
+
+/// The same for one that may be left out.
+pub(crate) fn hidden_or_none(prompt: &str) -> Result<Option<Secret>, Failure> {
+    secrets::conceal();
+    let text = ask(prompt).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::said(INTERRUPTED),
+        _ => no_terminal(&error),
+    })?;
+    let text = Zeroizing::new(text);
+    Ok((!text.is_empty()).then(|| Secret::new(text.as_str().to_owned())))
+}
+
+/// Asks for something that is no secret; what is typed is shown.
+pub(crate) fn visible(prompt: &str, interrupt: &Interrupt) -> Result<String, Failure> {
+    let mut keys = Keys::begin(Echo::Shown, Look::Moment).map_err(|error| no_terminal(&error))?;
+    loop {
+        keys.say(prompt).map_err(|error| no_terminal(&error))?;
+        loop {
+            if interrupt.came() {
+                return Err(Failure::said(INTERRUPTED));
+            }
+            match keys.look().map_err(|error| no_terminal(&error))? {
+                Typed::Interrupted => return Err(Failure::said(INTERRUPTED)),
+                Typed::Line(line) if line.is_empty() => break,
+                Typed::Line(line) => return Ok(line.expose().to_owned()),
+                Typed::Nothing => {}
+            }
+        }
+    }
+}
+
+fn no_terminal(error: &io::Error) -> Failure {
+    Failure::failed("there is no terminal to ask on").because(error)
 }
 
 /// Asks once. The echo is off before the prompt is seen: whoever answers at once, a fast paste or a

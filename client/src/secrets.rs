@@ -1,9 +1,14 @@
-//! Reading secrets: from standard input, from a variable; always into memory that is wiped.
+//! Reading secrets: from standard input, from a variable, from a file; always into memory that is
+//! wiped.
 
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use authsome_proto::Secret;
 use authsome_proto::secret::SECRET_MAX;
+use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use crate::error::Failure;
@@ -56,6 +61,25 @@ pub(crate) fn from_variable(name: &str) -> Result<Secret, Failure> {
     checked(&bytes, &format!("the value of `{name}`"))
 }
 
+/// Reads a secret from a file, as [`read`] does.
+pub(crate) fn from_file(path: &Path) -> Result<Secret, Failure> {
+    let what = format!("`{}`", path.display());
+    let cannot = || Failure::failed(format!("cannot read {what}"));
+    // not blocking: a pipe that nobody writes to would hold us for ever
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(|error| cannot().because(&error))?;
+    let meta = file.metadata().map_err(|error| cannot().because(&error))?;
+    if !meta.is_file() {
+        return Err(cannot()
+            .cause("it is not a file")
+            .hint("`--stdin` reads from a pipe"));
+    }
+    read(&mut file, &what)
+}
+
 fn checked(bytes: &[u8], what: &str) -> Result<Secret, Failure> {
     if bytes.is_empty() {
         return Err(Failure::failed(format!("{what} is empty")));
@@ -103,5 +127,26 @@ mod tests {
             read_text(&vec![b'x'; SECRET_MAX]).unwrap().len(),
             SECRET_MAX
         );
+    }
+    #[test]
+    fn a_file_is_read_once_and_nothing_else_than_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(path("key.json"), "{}\n").unwrap();
+        assert_eq!(from_file(&path("key.json")).unwrap().expose(), "{}");
+        std::os::unix::fs::symlink(path("key.json"), path("link")).unwrap();
+        assert_eq!(from_file(&path("link")).unwrap().expose(), "{}");
+        std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for (name, why) in [
+            ("missing", "No such file"),
+            ("loop", "symbolic links"),
+            ("pipe", "not a file"),
+            ("", "not a file"),
+        ] {
+            let failure = from_file(&path(name)).unwrap_err();
+            assert!(failure.causes.concat().contains(why), "{failure:?}");
+        }
     }
 }

@@ -66,11 +66,6 @@ pub(crate) fn left(when: &str, now: Timestamp) -> String {
     }
 }
 
-/// The same for an optional time; absent is empty.
-pub(crate) fn human_or_empty(when: Option<&str>, now: Timestamp) -> String {
-    when.map_or_else(String::new, |when| human(when, now))
-}
-
 /// The local clock time of a log record.
 pub(crate) fn local(when: &str) -> String {
     when.parse::<Timestamp>().map_or_else(

@@ -112,6 +112,11 @@ impl Ui {
         }
     }
 
+    /// Tells a person what must be known to go on, also with `--quiet`.
+    pub(crate) fn instruct(self, text: &str) {
+        self.err(text);
+    }
+
     /// Tells what is being done, with `--verbose`.
     pub(crate) fn detail(self, text: &str) {
         if self.verbose {

@@ -1,11 +1,12 @@
 //! The daemon's state, and everything that changes it.
 //!
 //! One [`Broker`] per daemon. Requests from the control socket (`ipc/handlers`) call its methods;
-//! the proxy reads only the snapshots that [`Broker::refresh_runs`] publishes and never calls back.
+//! the proxy reads only the snapshots that [`Broker::refresh_runs`] publishes, and asks over a channel
+//! for tokens that are over (`renew`).
 //!
 //! Order of locks: `changing` (held over a whole change of connections or runs, across awaits)
-//! before any of the short mutexes inside `connections`, `credentials`, `runs` and `logins`, of
-//! which never two at a time.
+//! before any of the short mutexes inside `connections`, `credentials`, `renewals`, `runs` and
+//! `logins`, of which never two at a time.
 //!
 //! Invariants: B1, a change is audited durably before it happens; B2, the vault is changed before
 //! `connections.json`, so a crash in between never leaves a secret that no record names, except a
@@ -24,7 +25,9 @@ mod login;
 mod lookup;
 mod policies;
 mod reload;
+mod renew;
 mod resume;
+mod revoke;
 mod routes;
 mod run;
 mod spare;
@@ -49,6 +52,7 @@ use crate::login::Pages;
 use crate::policy::Limits;
 use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
+use crate::sys::clock::Clock;
 use crate::vault::Vault;
 
 pub use absent::AbsentRun;
@@ -89,6 +93,7 @@ pub struct Broker {
     own_ports: OwnPorts,
     proxy_tasks: TaskTracker,
     credentials: credentials::Credentials,
+    renewals: renew::Renewals,
     runs: run::Runs,
     absent: absent::AbsentRuns,
     /// The limits of `config.toml`, shared by all runs.
@@ -112,6 +117,20 @@ impl Broker {
         start_warnings: Vec<String>,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
+        let clock = Clock::system();
+        Self::by_clock(places, config, connections, start_warnings, shutdown, clock)
+    }
+
+    /// The same with lifetimes counted by `clock`.
+    fn by_clock(
+        places: Places,
+        config: Config,
+        connections: Connections,
+        start_warnings: Vec<String>,
+        shutdown: CancellationToken,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let renewals = renew::Renewals::new(clock);
         let vault = Vault::open(&places.home, &places.id(), config.store, config.passphrase);
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
         let pages = Pages::new(config.login_port);
@@ -135,7 +154,8 @@ impl Broker {
             proxy_port: OnceCell::new(),
             own_ports: OwnPorts::default(),
             proxy_tasks: TaskTracker::new(),
-            credentials: credentials::Credentials::default(),
+            credentials: credentials::Credentials::new(renewals.engine().clone()),
+            renewals,
             runs: run::Runs::default(),
             absent: absent::AbsentRuns::default(),
             limits: Limits::default(),
@@ -228,8 +248,10 @@ impl Broker {
         }
     }
 
-    /// Waits for what is under way in the proxy; it ends by itself once the daemon is to stop.
+    /// Waits for what is under way in the proxy, which ends by itself once the daemon is to stop, and
+    /// for renewals whose answer may still come: one that is lost may cost a login (threat O7).
     pub async fn drain_proxy(&self) {
+        self.renewals.drain().await;
         self.proxy_tasks.close();
         self.proxy_tasks.wait().await;
     }

@@ -179,6 +179,8 @@ async fn live(prepared: Prepared, ready: impl FnOnce()) -> Result<(), StartError
     broker.watch_files();
     let refreshing = Arc::clone(&broker);
     tokio::spawn(async move { refreshing.keep_refreshing().await });
+    let renewing = Arc::clone(&broker);
+    tokio::spawn(async move { renewing.keep_renewing().await });
     let sessions = TaskTracker::new();
     let accepting = tokio::spawn(listen::accept(
         socket,

@@ -1,24 +1,34 @@
-//! The login page: a form on the loopback interface that takes one key for one login.
+//! The login page: forms on the loopback interface, each of which takes the secrets of one login, and
+//! the address to which authorization servers send the browser back.
 //!
 //! 1. [`Pages::offer`] makes a one-time address, `http://127.0.0.1:7998/login/TOKEN`, and starts the
 //!    server if it does not run ([`server`]).
-//! 2. The browser gets the form ([`page`]), the person pastes the key, the form comes back and is
-//!    judged ([`form`]). A key that does not look right is answered with the hint, and the address
-//!    stays good.
-//! 3. A key that does is sent to whoever offered the form, whose answer the page shows. Once it is
-//!    stored the address is dead. The server ends with the last waiting login.
+//! 2. The browser gets the form ([`page`]), the person pastes what it asks for, the form comes back
+//!    and is judged ([`form`], [`fields`]). What does not look right is answered with the reason, and
+//!    the address stays good.
+//! 3. What does is sent to whoever offered the form, whose answer the page shows. Once it is stored
+//!    the address is dead.
+//! 4. [`Pages::await_callback`] waits for an authorization server's answer, at
+//!    `http://127.0.0.1:7998/callback/PROVIDER` ([`callback`]). What is for no waiting login changes
+//!    nothing. What is for one takes it out, is handed on, and the browser is led to a one-time
+//!    page that shows what became of it ([`results`]).
+//! 5. The server ends with the last waiting login, and with the last result that was shown.
 //!
 //! Invariants:
 //! - P1 Nothing is answered to a request whose `Host` is not the literal address (threat O1).
 //! - P2 A form is taken only from its own page: one-time path, one-time field, own `Origin` (O2).
-//! - P3 The key is never in an address, a page, a log or an error, and is wiped where it passed.
-//! - P4 No port is open while no login waits.
+//! - P3 A secret is never in an address of ours, a page, a log or an error, and is wiped where it
+//!   passed. The code in a callback's address is the server's doing: it is never logged, and gone
+//!   from the browser's address bar before anything is shown (O10).
+//! - P4 No port is open while no login waits: ten seconds longer at most, for a result.
+//! - P5 A callback counts once, for the login whose state it bears, whatever came before it (O3).
 //!
-//! Not here: the hidden prompt of the terminal, which is the client's; the OAuth callback.
+//! Not here: the hidden prompt of the terminal, which is the client's; what an answer is worth
+//! (`oauth/callback.rs`).
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use authsome_proto::response::LoginAsks;
@@ -27,15 +37,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{mpsc, oneshot};
 
+mod callback;
+mod fields;
 mod form;
 mod page;
+mod results;
 mod server;
+mod waiting;
 
 use crate::oauth::callback::Callback;
 use crate::oauth::pkce;
+use crate::sys::port_holder;
 
-use form::Waiting;
 use server::Running;
+use waiting::{Shared, Stage, Waiting};
 
 /// How long an address works. Longer ones keep a port open that nobody needs; shorter ones would
 /// not let a person make an account and a key first.
@@ -128,7 +143,8 @@ pub enum Submission {
 pub enum Shown {
     /// That the login is done.
     Done,
-    /// A page that leads on to this address of the authorization server.
+    /// A page that leads on to this address of the authorization server. The form is over; what comes
+    /// back from there is waited for only if [`Pages::await_callback`] was called before.
     GoOn {
         /// The address.
         url: String,
@@ -237,22 +253,6 @@ pub enum OfferError {
 #[derive(Debug, Clone)]
 pub struct Pages(Arc<Shared>);
 
-/// What the server and its users share.
-#[derive(Debug)]
-struct Shared {
-    /// The configured port.
-    port: u16,
-    /// Never held across an await.
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: Vec<Waiting>,
-    /// The server, while it runs. It runs if and only if something waits.
-    running: Option<Running>,
-}
-
 impl Pages {
     /// Pages on `port` of the loopback interface, or on a free one when that is taken.
     pub fn new(port: u16) -> Self {
@@ -265,52 +265,32 @@ impl Pages {
     /// Opens a form and returns its address; keys go to `sink`, and when `sink` closes or
     /// [`WAIT_MAX`] is over, so is the form. `sink`'s other end sees the end of the form as the end
     /// of its channel.
-    #[expect(
-        clippy::unused_async,
-        reason = "must run inside the runtime, and callers may not block"
-    )]
     pub async fn offer(
         &self,
         id: LoginId,
         form: LoginForm,
-        _port: Port,
+        port: Port,
         sink: mpsc::Sender<Submitted>,
     ) -> Result<Offered, OfferError> {
-        let waiting = Waiting {
-            id,
-            form: Arc::new(form),
-            path: random_token()?,
+        let path = random_token()?;
+        let stage = Stage::Form {
+            path: path.clone(),
             field: random_token()?,
-            sink,
-            deadline: Instant::now() + WAIT_MAX,
             is_storing: false,
         };
-        let mut state = self.0.lock();
-        let running = match &state.running {
-            Some(running) => running.clone(),
-            None => server::start(&self.0).map_err(|source| OfferError::Listen {
-                port: self.0.port,
-                source,
-            })?,
-        };
-        let url = format!(
-            "{}{}{}",
-            running.own.origin,
-            form::PATH_PREFIX,
-            waiting.path
-        );
+        let running = self
+            .enter(Waiting::new(id, form, stage, sink), port)
+            .await?;
+        let url = format!("{}{}{path}", running.own.origin, form::PATH_PREFIX);
         let moved_from = (running.port != self.0.port).then_some(self.0.port);
-        state.running = Some(running);
-        state.waiting.push(waiting);
         Ok(Offered { url, moved_from })
     }
 
     /// Waits for the answer of an authorization server on behalf of `id`, instead of the form that it
     /// may have shown so far; `form` gives the words of the pages. Only on the configured port.
-    #[expect(
-        clippy::unused_async,
-        reason = "must run inside the runtime, and callers may not block"
-    )]
+    ///
+    /// `sink` gets one [`Submission::Callback`] at most and is closed behind it. A second call waits
+    /// anew, for another state.
     pub async fn await_callback(
         &self,
         id: LoginId,
@@ -318,39 +298,55 @@ impl Pages {
         awaited: Awaited,
         sink: mpsc::Sender<Submitted>,
     ) -> Result<(), OfferError> {
-        drop((id, form, awaited, sink));
-        todo!()
+        let waiting = Waiting::new(id, form, Stage::Callback(awaited), sink);
+        self.enter(waiting, Port::Configured).await.map(drop)
     }
 
     /// Where the authorization server of `provider` sends the browser back to: an address of its
     /// own for each provider, so that one server's answer never stands in for another's (threat O4),
     /// and always the same, because people register it.
     pub fn redirect_uri(&self, provider: &ProviderName) -> String {
-        format!("http://127.0.0.1:{}/callback/{provider}", self.0.port)
+        format!(
+            "{}{}",
+            form::Own::new(self.0.port).origin,
+            callback::path_of(provider)
+        )
     }
 
-    /// Ends the form of `id`; nothing happens when it is over already.
+    /// Ends the form of `id`, or its waiting; nothing happens when it is over already. What became of
+    /// a callback that came in is shown all the same.
     pub fn withdraw(&self, id: &LoginId) {
-        self.0.lock().end(|waiting| waiting.id == *id);
+        let now = Instant::now();
+        self.0.lock().end(now, |waiting| waiting.id == *id);
     }
-}
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // a panic while it was held leaves whole entries, never half of one
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Ends the forms that `is_over` says, and the server with the last of them.
-    fn end(&mut self, is_over: impl Fn(&Waiting) -> bool) {
-        self.waiting.retain(|waiting| !is_over(waiting));
-        if self.waiting.is_empty()
-            && let Some(running) = self.running.take()
-        {
-            running.stop.cancel();
-        }
+    /// Lets a login wait, and returns the server that it waits at.
+    async fn enter(&self, waiting: Waiting, port: Port) -> Result<Running, OfferError> {
+        let error = loop {
+            let closing = {
+                let mut state = self.0.lock();
+                match state.closing() {
+                    Some(closing) => closing,
+                    None => match server::running(&self.0, &mut state, port) {
+                        Ok(running) => {
+                            state.put(waiting);
+                            return Ok(running);
+                        }
+                        Err(error) => break error,
+                    },
+                }
+            };
+            // a server of ours that ended just now may hold the port for a moment still
+            closing.cancelled().await;
+        };
+        Err(match error {
+            OfferError::Taken { port, .. } => {
+                let holder = tokio::task::spawn_blocking(move || port_holder::of(port)).await;
+                let holder = holder.ok().flatten();
+                OfferError::Taken { port, holder }
+            }
+            other => other,
+        })
     }
 }
 

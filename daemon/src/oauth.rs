@@ -8,8 +8,11 @@
 //! | `device` | a code that is typed on another device | RFC 8628 |
 //! | `jwt` | a service account's key for tokens | RFC 7523 |
 //! | `metadata`, `resource`, `register` | finding a server, and registering there | RFC 8414, 9728, 7591 |
+//! | `life` | how long a token is good, and when the next one is asked for | |
 //! | `revoke` | giving tokens back | RFC 7009 |
+//! | `form`, `said` | forms that hold secrets; a server's words, fit to be shown | |
 //! | `http` | one exchange with a server | |
+//! | `address`, `answer`, `form` | addresses, words and refusals of servers; bodies for them | |
 //!
 //! All but `http` is pure: bytes and values in, bytes and decisions out.
 //!
@@ -19,20 +22,26 @@
 //! - O2 Endpoints are `https`, and all of one login's are of one server's (threats O4, O5).
 //! - O3 No error, no `Debug` and no log line holds a code, a token, a verifier or a secret.
 //!
-//! Not here: when a token is renewed (`broker/renew.rs`), how a person goes through a login
+//! Not here: who renews a token (`broker/renew.rs`), how a person goes through a login
 //! (`broker/login`), where tokens rest (`vault`).
 
+mod address;
+mod answer;
 pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod device;
+mod form;
 pub mod http;
+mod json;
 pub mod jwt;
+pub mod life;
 pub mod metadata;
 pub mod pkce;
 pub mod register;
 pub mod resource;
 pub mod revoke;
+mod said;
 pub mod token;
 
 pub use client::Client;

@@ -13,7 +13,9 @@
 //! - P2 A credential leaves only on a connection whose certificate was verified for the name that
 //!   was decided on, after the audit log took the record. Threats D1, D2.
 //! - P3 Bodies are streamed both ways, never collected.
-//! - P4 What is shared by requests is a snapshot: the request path takes no lock of ours.
+//! - P4 What is shared by requests is a snapshot: the request path takes no lock of ours and calls
+//!   nobody back. One exception, over a channel: a request whose access token is over, or was
+//!   refused, asks for the next one and waits for it (`renewal`). Those whose token is good never do.
 //!
 //! Not here: which route applies (`routing`), where credentials come from (`vault`).
 
@@ -28,6 +30,7 @@ mod forward;
 pub mod inject;
 mod leaf;
 mod link;
+pub mod renewal;
 mod respond;
 pub mod roots;
 mod tls;
@@ -59,8 +62,10 @@ pub use accept::{serve, serve_direct};
 pub use address::{OwnPorts, Reach};
 pub use authsome_proto::request::Unmatched;
 pub use ca::{CaError, RunCa};
+pub use renewal::{Ask, Engine, NotRenewed, Renewal, Why};
 pub use respond::refusal_words;
 pub use roots::{LoadRootsError, TrustedRoots};
+pub(crate) use upstream::connect_http1;
 pub use upstream::{SettingsError, Upstream, UpstreamProxy, UpstreamSettings};
 
 /// One stored credential in one version, ready for the wire. Shared by all runs that carry it.
@@ -75,6 +80,19 @@ pub struct Credential {
     pub connection: ConnectionName,
     /// When it was last put on the wire, in seconds since 1970; 0 if not since it was last asked.
     pub used: AtomicI64,
+    /// When it ends, and who renews it; nothing of what lasts until a person replaces it.
+    pub renewal: Option<Renewal>,
+}
+
+impl Credential {
+    /// Whether it must not be sent any more.
+    fn is_dead(&self) -> bool {
+        self.renewal.as_ref().is_some_and(Renewal::is_dead)
+    }
+
+    fn names(&self) -> (&ProviderName, &ConnectionName) {
+        (&self.provider, &self.connection)
+    }
 }
 
 impl fmt::Debug for Credential {

@@ -2,6 +2,7 @@
 //!
 //! Each file wraps one facility behind a safe function or type and says why its `unsafe` is sound.
 
+pub mod clock;
 pub mod harden;
 pub mod locked;
 #[expect(
@@ -9,5 +10,6 @@ pub mod locked;
     reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper"
 )]
 pub mod pidfd;
+pub mod port_holder;
 pub mod processes;
 pub mod sock_diag;

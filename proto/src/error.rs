@@ -63,6 +63,12 @@ pub enum ErrorCode {
     Cancelled,
     /// No webhook of that name.
     UnknownWebhook,
+    /// The person or the authorization server said no.
+    LoginRefused,
+    /// An authorization server could not be reached, or its answer is no good.
+    AuthorizationServer,
+    /// The access token is over and cannot be renewed now.
+    RenewalFailed,
 }
 
 /// A failure as sent to the client.

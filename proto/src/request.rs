@@ -398,3 +398,21 @@ pub struct LogQuery {
     /// Only this run.
     pub run: Option<RunId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_has_the_same_name_everywhere() {
+        for flow in [
+            OAuthFlow::Pkce,
+            OAuthFlow::DcrPkce,
+            OAuthFlow::DeviceCode,
+            OAuthFlow::ClientCredentials,
+            OAuthFlow::JwtBearer,
+        ] {
+            assert_eq!(serde_json::to_value(flow).unwrap(), flow.as_str());
+        }
+    }
+}

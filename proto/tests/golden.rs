@@ -16,14 +16,14 @@ use std::path::PathBuf;
 use authsome_proto::frame::{decode, encode};
 use authsome_proto::hello::Encoding;
 use authsome_proto::request::{
-    Explain, LogQuery, Login, LoginVia, ProjectFile, Request, RunLife, RunStart, Unmatched,
-    WebhookAdd, WebhookSign, WebhookVerify,
+    Explain, LogQuery, Login, LoginAnswer, LoginServer, LoginVia, OAuthFlow, ProjectFile, Request,
+    RunLife, RunStart, Unmatched, WebhookAdd, WebhookSign, WebhookVerify,
 };
 use authsome_proto::response::{
     Check, Connection, ConnectionState, Explained, ExplainedOutcome, ExplainedRoute, ExplainedRule,
-    Exported, Forgotten, LogVerified, LoggedIn, LoginStarted, Outcome, Provider, Providers,
-    Registered, Response, Revealed, Run, RunStarted, Source, Status, Vault, Webhook, WebhookStored,
-    WebhookVerified, WhoAmI,
+    Exported, Forgotten, LogVerified, LoggedIn, LoginAsks, LoginStarted, LoginStep, Outcome,
+    Provider, Providers, Registered, Response, Revealed, Revocation, Run, RunStarted, Source,
+    Status, Vault, Webhook, WebhookStored, WebhookVerified, WhoAmI,
 };
 use authsome_proto::{
     ClientFrame, ErrorCode, Event, LoginStage, RunEnding, Secret, ServerFrame, WireError,
@@ -68,6 +68,10 @@ fn requests() -> Vec<Request> {
             force: true,
             via: LoginVia::Form,
             region: Some(s("eu")),
+            flow: Some(OAuthFlow::DeviceCode),
+            scopes: vec![s("read"), s("write")],
+            base_url: Some(s("https://github.example.com")),
+            client_id: Some(s("client-1")),
         }),
         Request::LoginSubmit {
             login: name("abc"),
@@ -169,7 +173,33 @@ fn requests() -> Vec<Request> {
             id: None,
             body: vec![b'{', b'}'],
         }),
+        Request::LoginServer(LoginServer {
+            url: s("https://mcp.example.com/mcp"),
+            connection: connection(),
+            force: false,
+            via: LoginVia::Submit,
+            scopes: vec![s("read")],
+            client_id: None,
+        }),
+        answer(LoginAnswer::Client {
+            id: s("client-1"),
+            secret: Some(secret()),
+        }),
+        answer(LoginAnswer::Redirect(secret())),
+        answer(LoginAnswer::Cookies(vec![(s("auth_token"), secret())])),
+        answer(LoginAnswer::Secret(secret())),
     ]
+}
+
+fn secret() -> Secret {
+    Secret::new(s("golden-secret"))
+}
+
+fn answer(answer: LoginAnswer) -> Request {
+    Request::LoginAnswer {
+        login: name("abc"),
+        answer,
+    }
 }
 
 fn project() -> ProjectFile {
@@ -215,6 +245,13 @@ fn request_name(request: &Request) -> (usize, &'static str) {
         Request::WebhookRemove { .. } => (31, "webhook_remove"),
         Request::WebhookVerify(_) => (32, "webhook_verify"),
         Request::WebhookSign(_) => (33, "webhook_sign"),
+        Request::LoginServer(_) => (34, "login_server"),
+        Request::LoginAnswer { answer, .. } => match answer {
+            LoginAnswer::Client { .. } => (35, "login_answer_client"),
+            LoginAnswer::Redirect(_) => (36, "login_answer_redirect"),
+            LoginAnswer::Cookies(_) => (37, "login_answer_cookies"),
+            LoginAnswer::Secret(_) => (38, "login_answer_secret"),
+        },
     }
 }
 
@@ -236,6 +273,10 @@ fn connection() -> Connection {
         variables: vec![s("INTERCOM_API_KEY")],
         slot: s("Authorization: Bearer"),
         region: Some(s("eu")),
+        renews: true,
+        scopes: vec![s("read")],
+        flow: Some(OAuthFlow::Pkce),
+        base_url: Some(s("https://github.example.com")),
     }
 }
 
@@ -254,6 +295,62 @@ fn webhook() -> Webhook {
         refused: 2,
         failed: 1,
         problem: Some(s("look")),
+    }
+}
+
+/// Each step, and with them all that a login asks for.
+fn steps() -> Vec<LoginStep> {
+    vec![
+        LoginStep::Form {
+            url: s("http://127.0.0.1:7998/login/x"),
+            moved_from: Some(7998),
+            asks: LoginAsks::ApiKey,
+        },
+        enter(LoginAsks::SigningSecret),
+        LoginStep::Authorize {
+            url: s("https://example.org/authorize?state=x"),
+            redirect_uri: s("http://127.0.0.1:7998/callback/intercom"),
+            listens: true,
+        },
+        LoginStep::Device {
+            url: s("https://example.org/device"),
+            url_with_code: Some(s("https://example.org/device?code=ABCD-EFGH")),
+            code: s("ABCD-EFGH"),
+        },
+        LoginStep::Wait,
+        enter(LoginAsks::Client {
+            redirect_uri: Some(s("http://127.0.0.1:7998/callback/intercom")),
+            id: Some(s("client-1")),
+            secret_needed: true,
+        }),
+        enter(LoginAsks::ServiceAccount),
+        enter(LoginAsks::ApiKey),
+        enter(LoginAsks::Cookies {
+            entry_url: s("https://example.org/"),
+            names: vec![s("auth_token"), s("ct0")],
+            needed: 1,
+        }),
+    ]
+}
+
+fn enter(asks: LoginAsks) -> LoginStep {
+    LoginStep::Enter { asks }
+}
+
+/// A step's number, and its name with what it asks for.
+fn step_name(step: &LoginStep) -> (usize, &'static str) {
+    match step {
+        LoginStep::Form { .. } => (0, "form"),
+        LoginStep::Enter { asks } => match asks {
+            LoginAsks::ApiKey => (8, "enter_api_key"),
+            LoginAsks::SigningSecret => (1, "enter_signing_secret"),
+            LoginAsks::Client { .. } => (5, "enter_client"),
+            LoginAsks::ServiceAccount => (6, "enter_service_account"),
+            LoginAsks::Cookies { .. } => (7, "enter_cookies"),
+        },
+        LoginStep::Authorize { .. } => (2, "authorize"),
+        LoginStep::Device { .. } => (3, "device"),
+        LoginStep::Wait => (4, "wait"),
     }
 }
 
@@ -293,6 +390,14 @@ fn responses() -> Vec<Response> {
                 key_urls: vec![s("https://example.org/")],
                 connections: 1,
                 regions: vec![s("us"), s("eu")],
+                flows: vec![
+                    OAuthFlow::Pkce,
+                    OAuthFlow::DcrPkce,
+                    OAuthFlow::DeviceCode,
+                    OAuthFlow::ClientCredentials,
+                    OAuthFlow::JwtBearer,
+                ],
+                redirect_uri: Some(s("http://127.0.0.1:7998/callback/intercom")),
             }],
             problems: vec![s("problem")],
         }),
@@ -307,10 +412,13 @@ fn responses() -> Vec<Response> {
             login: name("abc"),
             display_name: s("Intercom"),
             connection: name("team"),
-            url: Some(s("http://127.0.0.1:7998/login/x")),
-            moved_from: None,
+            step: LoginStep::Form {
+                url: s("http://127.0.0.1:7998/login/x"),
+                moved_from: Some(7998),
+                asks: LoginAsks::ApiKey,
+            },
             hint: Some(s("hint")),
-            key_urls: vec![],
+            key_urls: vec![s("https://example.org/")],
             seconds_left: 600,
         }),
         Response::LoggedIn(LoggedIn {
@@ -322,6 +430,9 @@ fn responses() -> Vec<Response> {
             variables: vec![s("INTERCOM_API_KEY")],
             store: s("keyring"),
             runs: 1,
+            expires_at: Some(s(TIME)),
+            renews: true,
+            scopes: vec![s("read")],
         }),
         Response::Forgotten(Forgotten {
             provider: name("intercom"),
@@ -330,7 +441,11 @@ fn responses() -> Vec<Response> {
             left: vec![name("personal")],
             default_changed: true,
             definition_removed: None,
-            revocation: Some(s("none")),
+            revocations: vec![
+                (name("team"), Revocation::Revoked),
+                (name("b"), Revocation::NotOffered),
+                (name("c"), Revocation::Failed { reason: s("no") }),
+            ],
         }),
         Response::Registered(Registered {
             provider: name("acme"),
@@ -466,7 +581,7 @@ fn events() -> Vec<Event> {
         login: name("abc"),
         stage,
     };
-    vec![
+    let mut events = vec![
         Event::Audit { line: s("{}") },
         Event::ConnectionChanged {
             provider: name("intercom"),
@@ -481,22 +596,31 @@ fn events() -> Vec<Event> {
             why: RunEnding::Expired,
         },
         Event::Missed { count: 4 },
-    ]
+        stage(LoginStage::Exchanging),
+    ];
+    events.extend(steps().into_iter().map(LoginStage::Step).map(stage));
+    events
 }
 
-fn event_name(event: &Event) -> (usize, &'static str) {
-    match event {
+fn event_name(event: &Event) -> (usize, String) {
+    let (number, name) = match event {
         Event::Audit { .. } => (0, "audit"),
         Event::ConnectionChanged { .. } => (1, "connection_changed"),
         Event::LoginProgress { stage, .. } => match stage {
             LoginStage::Waiting { .. } => (2, "login_waiting"),
             LoginStage::Rejected { .. } => (3, "login_rejected"),
             LoginStage::Storing => (4, "login_storing"),
+            LoginStage::Exchanging => (8, "login_exchanging"),
+            LoginStage::Step(step) => {
+                let (number, name) = step_name(step);
+                return (9 + number, format!("login_step_{name}"));
+            }
         },
         Event::RunStarted { .. } => (5, "run_started"),
         Event::RunEnded { .. } => (6, "run_ended"),
         Event::Missed { .. } => (7, "missed"),
-    }
+    };
+    (number, name.into())
 }
 
 /// Checks one message against its files, and that decoding and encoding again gives the same.
@@ -542,7 +666,7 @@ fn golden_v1_requests() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 34, "a new request needs a sample");
+    assert_eq!(seen.len(), 39, "a new request needs a sample");
     check("cancel", &ClientFrame::Cancel { id: 9 });
 }
 
@@ -576,7 +700,7 @@ fn golden_v1_events() {
         );
     }
     complete(&seen);
-    assert_eq!(seen.len(), 8, "a new event needs a sample");
+    assert_eq!(seen.len(), 18, "a new event needs a sample");
 }
 
 #[test]

@@ -56,6 +56,18 @@ impl Canary {
         Self { secret, runs }
     }
 
+    /// A secret that somebody else made, such as a token: it is searched for as a whole.
+    pub fn of(secret: &str) -> Self {
+        assert!(
+            secret.len() >= RUN_LEN,
+            "too short to be found by chance only"
+        );
+        Self {
+            secret: secret.to_owned(),
+            runs: Vec::new(),
+        }
+    }
+
     /// The secret itself.
     pub fn secret(&self) -> &str {
         &self.secret

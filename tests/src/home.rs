@@ -20,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::authority::Site;
 use crate::binaries;
 use crate::canary::{Canary, Hit};
 use crate::keyring::Keyring;
@@ -83,6 +84,17 @@ impl HomeBuilder {
         for name in stand_in.names() {
             self.resolve
                 .push((format!("{name}:443"), stand_in.address().to_string()));
+        }
+        self
+    }
+
+    /// Every name of `site` leads there on port 443, and its CA is trusted.
+    #[must_use]
+    pub fn reaches(mut self, site: &impl Site) -> Self {
+        self.trust.push(site.ca_path().to_owned());
+        for name in site.names() {
+            self.resolve
+                .push((format!("{name}:443"), site.address().to_string()));
         }
         self
     }

@@ -9,12 +9,15 @@
 //! * [`Keyring`] is a message bus and a real gnome-keyring of its own.
 //! * [`LiveRun`] is a run that stays, with its environment in the test's hands; [`raw`] speaks to its
 //!   proxy byte by byte.
+//! * [`Authority`] is a real authorization server with a test's hands on it; [`authority`] has what
+//!   belongs to it: a resource server, an MCP server, servers that are broken, and a [`Browser`].
 //! * [`PlainUser`] is somebody who is not root, for tests that run as root (CI does).
 //!
 //! Rules that every fixture keeps: nothing is found by name and killed, only by pid; every wait has
 //! a deadline and says what it waited for; nothing needs the internet; nothing of the caller's
 //! environment reaches a child.
 
+pub mod authority;
 pub mod binaries;
 pub mod canary;
 pub mod home;
@@ -27,6 +30,7 @@ pub mod stand_in;
 pub mod user;
 pub mod wait;
 
+pub use authority::{Api, Authority, Browser, Faults, Mcp, MockServer};
 pub use canary::Canary;
 pub use home::{Home, HomeBuilder, Store};
 pub use keyring::Keyring;

@@ -5,7 +5,7 @@
 
 mod answers;
 mod body;
-mod certificates;
+pub(crate) mod certificates;
 pub mod intercom;
 mod websocket;
 
@@ -344,7 +344,7 @@ impl Recorded {
     }
 }
 
-fn open_for_all(folder: &Path) {
+pub(crate) fn open_for_all(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
 }

@@ -1,4 +1,4 @@
-//! The saved inputs of the fuzz targets, replayed (threats D4, D5, L9, L12).
+//! The saved inputs of the fuzz targets, replayed (threats D4, D5, L9, L12, O3, O4).
 //!
 //! `tests/fuzz` has the targets and says how they are run; the properties are the same code.
 
@@ -40,6 +40,12 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn authority() {
     replay("authority", fuzz::authority::check, &[]);
+}
+
+/// O3, O4
+#[test]
+fn callback_query() {
+    replay("callback_query", fuzz::callback_query::check, &[]);
 }
 
 /// D5

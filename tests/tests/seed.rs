@@ -220,7 +220,7 @@ fn the_seed(mut home: Home, stand_in: &StandIn, token: &Canary) {
 /// Whoever answers a prompt the moment it appears must find the echo off already.
 #[test]
 fn the_echo_is_off_before_the_prompt_is_seen() {
-    let mut home = Home::new();
+    let home = Home::new();
     let key = home.canary();
     let key_file = home.write("key", key.secret());
     let trace = home.path().join("trace");

@@ -51,7 +51,9 @@ pub(super) fn get(arguments: &Get, ui: Ui) -> Done {
         None => {
             let now = Timestamp::now();
             let fields = object.as_object().into_iter().flatten();
-            for (name, value) in fields.filter(|(_, value)| !empty(value)) {
+            // what never ends needs no renewal
+            let no_news = |name: &str| name == "renews" && connection.expires_at.is_none();
+            for (name, value) in fields.filter(|(name, value)| !empty(value) && !no_news(name)) {
                 let value = match value.as_str() {
                     Some(when) if is_time(name) => {
                         format!("{} ({when})", times::human(when, now))

@@ -3,13 +3,13 @@
 //! Without `--all`: every connection, and custom definitions that have none yet, since somebody
 //! made those on purpose and wants to see that they are there.
 
-use authsome_proto::response::{Connection, Provider, Providers, Source};
+use authsome_proto::response::{Connection, ConnectionState, Provider, Providers, Source};
 use authsome_proto::{Request, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::view;
-use crate::cli::List;
+use crate::cli::{List, flow_word};
 use crate::connect::{Daemon, Start, connect, unexpected};
 use crate::error::{Done, Failure};
 use crate::times;
@@ -85,7 +85,7 @@ fn show(
             connection.provider,
         ));
     }
-    let rows = rows(connections, providers, Timestamp::now());
+    let rows = rows(connections, providers, all, Timestamp::now());
     if rows.is_empty() {
         ui.note("no connections yet; `authsome login PROVIDER` makes one, `authsome list --all` lists the providers");
         return Ok(());
@@ -96,6 +96,7 @@ fn show(
             "CONNECTION",
             "STATUS",
             "SOURCE",
+            "LOGIN",
             "EXPIRES",
             "LAST USED",
             "NOTE",
@@ -116,7 +117,54 @@ fn show(
     Ok(())
 }
 
-fn rows(connections: &[Connection], providers: &[Provider], now: Timestamp) -> Vec<Vec<Field>> {
+/// How a provider is logged in to, the usual way first.
+fn ways(provider: &Provider) -> String {
+    match provider.auth.as_str() {
+        "api_key" => "key".into(),
+        "browser" => "cookies".into(),
+        "oauth2" if !provider.flows.is_empty() => {
+            let words: Vec<&str> = provider.flows.iter().copied().map(flow_word).collect();
+            words.join(", ")
+        }
+        other => other.into(),
+    }
+}
+
+/// How a connection was made.
+fn way(connection: &Connection) -> String {
+    match (connection.flow, connection.auth.as_str()) {
+        (Some(flow), _) => flow_word(flow).into(),
+        (None, "api_key") => "key".into(),
+        (None, "browser") => "cookies".into(),
+        (None, other) => other.into(),
+    }
+}
+
+/// Until when a connection is good; nothing where that is not what ails it, or not known.
+fn expires(connection: &Connection, now: Timestamp) -> Field {
+    match connection.state {
+        ConnectionState::NeedsLogin | ConnectionState::Revoked => return "".into(),
+        ConnectionState::Expired => return Field::new("expired", Mood::Bad),
+        ConnectionState::Connected | ConnectionState::Expiring => {}
+    }
+    if connection.renews {
+        return "renews".into();
+    }
+    let Some(when) = connection.expires_at.as_deref() else {
+        return "".into();
+    };
+    match when.parse::<Timestamp>() {
+        Ok(time) if time <= now => Field::new("expired", Mood::Bad),
+        _ => times::human(when, now).into(),
+    }
+}
+
+fn rows(
+    connections: &[Connection],
+    providers: &[Provider],
+    all: bool,
+    now: Timestamp,
+) -> Vec<Vec<Field>> {
     let mut rows: Vec<(&str, Vec<Field>)> = connections
         .iter()
         .map(|one| {
@@ -130,7 +178,8 @@ fn rows(connections: &[Connection], providers: &[Provider], now: Timestamp) -> V
                 name.into(),
                 view::state(one.state),
                 view::source(one.source).into(),
-                times::human_or_empty(one.expires_at.as_deref(), now).into(),
+                if all { way(one) } else { String::new() }.into(),
+                expires(one, now),
                 one.last_used
                     .as_deref()
                     .map_or_else(|| "never".into(), |when| times::human(when, now))
@@ -156,6 +205,7 @@ fn rows(connections: &[Connection], providers: &[Provider], now: Timestamp) -> V
             "-".into(),
             "-".into(),
             view::source(Some(one.source)).into(),
+            if all { ways(one) } else { String::new() }.into(),
             "".into(),
             "".into(),
             note,
@@ -181,6 +231,8 @@ fn provider_object(provider: &Provider) -> Value {
         key_urls,
         connections,
         regions,
+        flows,
+        redirect_uri,
     } = provider;
     json!({
         "provider": provider,
@@ -195,5 +247,7 @@ fn provider_object(provider: &Provider) -> Value {
         "key_urls": key_urls,
         "connections": connections,
         "regions": regions,
+        "flows": flows,
+        "redirect_uri": redirect_uri,
     })
 }

@@ -356,6 +356,10 @@ fn import_one(
         force: false,
         via: LoginVia::Submit,
         region: None,
+        flow: None,
+        scopes: Vec::new(),
+        base_url: None,
+        client_id: None,
     };
     let begun = match login::begin(daemon, request, ui) {
         Ok(begun) => begun,
@@ -477,6 +481,8 @@ mod tests {
             key_urls: Vec::new(),
             connections: 0,
             regions: Vec::new(),
+            flows: Vec::new(),
+            redirect_uri: None,
         }
     }
 

@@ -25,6 +25,10 @@ pub(crate) fn connection(connection: &Connection) -> Value {
         variables,
         slot,
         region,
+        renews,
+        scopes,
+        flow,
+        base_url,
     } = connection;
     json!({
         "provider": provider,
@@ -43,6 +47,10 @@ pub(crate) fn connection(connection: &Connection) -> Value {
         "variables": variables,
         "slot": slot,
         "region": region,
+        "flow": flow,
+        "scopes": scopes,
+        "base_url": base_url,
+        "renews": renews,
     })
 }
 

@@ -6,15 +6,15 @@
 use std::io::{self, Read as _};
 
 use authsome_proto::frame::FRAME_MAX;
-use authsome_proto::response::{LoginStarted, Webhook, WebhookStored, WebhookVerified};
-use authsome_proto::{LoginId, Request, Response, WebhookName, request};
+use authsome_proto::response::{Webhook, WebhookStored, WebhookVerified};
+use authsome_proto::{Request, Response, WebhookName, request};
 use serde_json::{Value, json};
 
-use super::login::{self, How, Noun};
+use super::login::{self, Means};
 use crate::cli::{
     SecretSource, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
 };
-use crate::connect::{Daemon, Start, connect, unexpected};
+use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure};
 use crate::ui::{Field, Mood, Ui};
 
@@ -36,7 +36,7 @@ pub(super) fn webhook(verb: Option<WebhookVerb>, ui: Ui) -> Done {
 }
 
 fn add(arguments: WebhookAdd, ui: Ui) -> Done {
-    let how = how(&arguments.secret, &arguments.name)?;
+    let means = means(&arguments.secret, &arguments.name)?;
     let definition = arguments
         .scheme_file
         .as_deref()
@@ -53,55 +53,39 @@ fn add(arguments: WebhookAdd, ui: Ui) -> Done {
         port: arguments.port,
         max_body: arguments.max_body,
         wait: arguments.wait,
-        via: how.via(),
+        via: means.via(),
     });
-    store(request, &how, ui)
+    store(request, &means, ui)
 }
 
 fn rotate(arguments: WebhookRotate, ui: Ui) -> Done {
-    let how = how(&arguments.secret, &arguments.name)?;
+    let means = means(&arguments.secret, &arguments.name)?;
     let request = Request::WebhookRotate {
         webhook: arguments.name,
         keep_old: arguments.keep_old.unwrap_or(0),
-        via: how.via(),
+        via: means.via(),
     };
-    store(request, &how, ui)
+    store(request, &means, ui)
 }
 
 /// Begins what `request` says, and gets the secret for it.
-fn store(request: Request, how: &How, ui: Ui) -> Done {
-    // read before anything is begun: an empty pipe must not leave a login behind
-    let at_hand = how.at_hand()?;
+fn store(request: Request, means: &Means, ui: Ui) -> Done {
     let mut daemon = connect(Start::IfNeeded, ui)?;
-    let Response::LoginStarted(begun) = daemon.call(request, ui)? else {
-        return Err(unexpected());
-    };
-    let stored = enter(&mut daemon, how, at_hand, begun, ui)?;
-    show_stored(&stored, ui)
-}
-
-fn enter(
-    daemon: &mut Daemon,
-    how: &How,
-    at_hand: Option<authsome_proto::Secret>,
-    begun: LoginStarted,
-    ui: Ui,
-) -> Result<WebhookStored, Failure> {
-    // the same login takes the next try: it holds the endpoint's port
-    let again = |_: &mut Daemon, login: LoginId| Ok(login);
-    match login::enter(daemon, how, at_hand, begun, Noun::SigningSecret, &again, ui)? {
-        Response::WebhookStored(stored) => Ok(stored),
+    match login::see_through(&mut daemon, means, request, ui)? {
+        Response::WebhookStored(stored) => show_stored(&stored, ui),
         _ => Err(unexpected()),
     }
 }
 
-fn how(source: &SecretSource, name: &WebhookName) -> Result<How, Failure> {
-    How::of(source.stdin, source.from_env.as_deref(), source.no_browser).ok_or_else(|| {
-        Failure::failed(format!(
+fn means(source: &SecretSource, name: &WebhookName) -> Result<Means, Failure> {
+    let means = Means::of_secret(source);
+    if means.are_none() {
+        return Err(Failure::failed(format!(
             "there is neither a browser nor a terminal to ask for the secret of webhook `{name}`"
         ))
-        .hint("`--stdin` and `--from-env VAR` read it")
-    })
+        .hint("`--stdin` and `--from-env VAR` read it"));
+    }
+    Ok(means)
 }
 
 /// Says what was stored, and where the sender's requests are to go.

@@ -18,6 +18,9 @@ use authsome_proto::{
 /// What a handler makes of a request; `None` leaves it unanswered.
 pub(crate) type Answer = Option<Result<Response, WireError>>;
 
+/// What a handler of whole conversations sends for a request: events and answers, in this order.
+pub(crate) type Frames = Vec<ServerFrame>;
+
 /// A throw-away home with its own runtime folder.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
@@ -44,11 +47,37 @@ impl Home {
         self.folder.path()
     }
 
+    /// Writes a file into the home.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        path
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.path().join("run/control.sock")
     }
 
+    /// A home whose daemon answers by `handler`, which sees the ids and may send events.
+    pub(crate) fn conversing(
+        handler: impl Fn(u32, &Request) -> Frames + Send + Sync + 'static,
+    ) -> Self {
+        let home = Self::new();
+        home.converse(handler);
+        home
+    }
+
     pub(crate) fn listen(&self, handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
+        self.converse(move |id, request| {
+            handler(request)
+                .map(|result| ServerFrame::Answer { id, result })
+                .into_iter()
+                .collect()
+        });
+    }
+
+    fn converse(&self, handler: impl Fn(u32, &Request) -> Frames + Send + Sync + 'static) {
         let runtime = self.path().join("run");
         if !runtime.exists() {
             std::fs::create_dir(&runtime).unwrap();
@@ -128,7 +157,7 @@ impl Seen {
 fn serve(
     mut stream: UnixStream,
     asked: &Mutex<Vec<Request>>,
-    handler: &dyn Fn(&Request) -> Answer,
+    handler: &dyn Fn(u32, &Request) -> Frames,
 ) -> Option<()> {
     let hello = frame::read(&mut stream, HELLO_MAX).ok()?;
     Hello::from_bytes(&hello).ok()?;
@@ -141,9 +170,9 @@ fn serve(
             continue;
         };
         asked.lock().unwrap().push(request.clone());
-        if let Some(result) = handler(&request) {
-            let answer = frame::encode(&ServerFrame::Answer { id, result }, Encoding::BINCODE);
-            frame::write(&mut stream, &answer.ok()?).ok()?;
+        for sent in handler(id, &request) {
+            let sent = frame::encode(&sent, Encoding::BINCODE);
+            frame::write(&mut stream, &sent.ok()?).ok()?;
         }
     }
 }
@@ -172,5 +201,9 @@ pub(crate) fn connection(provider: &str) -> Connection {
         variables: vec!["INTERCOM_API_KEY".into()],
         slot: "Authorization: Bearer".into(),
         region: None,
+        renews: false,
+        scopes: Vec::new(),
+        flow: None,
+        base_url: None,
     }
 }

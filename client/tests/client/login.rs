@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use authsome_proto::request::LoginVia;
-use authsome_proto::response::{LoggedIn, LoginStarted};
+use authsome_proto::response::{LoggedIn, LoginAsks, LoginStarted, LoginStep};
 use authsome_proto::{ErrorCode, Request, Response};
 
 use crate::fake::{Answer, Home, Seen, fail};
@@ -17,8 +17,17 @@ fn desk(request: &Request) -> Answer {
             login: "session1".parse().unwrap(),
             display_name: "Intercom".into(),
             connection: "default".parse().unwrap(),
-            url: (login.via == LoginVia::Form).then(|| "http://127.0.0.1:7998/x".into()),
-            moved_from: None,
+            step: if login.via == LoginVia::Form {
+                LoginStep::Form {
+                    url: "http://127.0.0.1:7998/x".into(),
+                    moved_from: None,
+                    asks: LoginAsks::ApiKey,
+                }
+            } else {
+                LoginStep::Enter {
+                    asks: LoginAsks::ApiKey,
+                }
+            },
             hint: None,
             key_urls: Vec::new(),
             seconds_left: 600,
@@ -32,6 +41,9 @@ fn desk(request: &Request) -> Answer {
             variables: vec!["INTERCOM_API_KEY".into()],
             store: "keyring".into(),
             runs: 0,
+            expires_at: None,
+            renews: false,
+            scopes: Vec::new(),
         }))),
         Request::LoginWait { .. } => None,
         Request::LoginCancel { .. } => Some(Ok(Response::Done)),

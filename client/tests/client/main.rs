@@ -6,6 +6,9 @@
 
 mod fake;
 mod login;
+mod oauth;
+mod revoke;
 mod run;
 mod show;
 mod start;
+mod terminal;

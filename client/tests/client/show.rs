@@ -23,7 +23,7 @@ fn shelf(request: &Request) -> Answer {
             left: Vec::new(),
             default_changed: true,
             definition_removed: None,
-            revocation: None,
+            revocations: Vec::new(),
         }))),
         _ => fail(ErrorCode::BadRequest, "not in this test"),
     }

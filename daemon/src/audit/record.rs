@@ -54,6 +54,10 @@ pub enum Event {
     Register,
     /// A connection and all that belonged to it was forgotten.
     Remove,
+    /// An access token was renewed.
+    Renew,
+    /// An access token was not renewed; `code` says why. Said once for the same reason.
+    RenewFailed,
     /// A secret was shown to a person.
     Reveal,
     /// A credential was revoked at its server and deleted here.
@@ -102,7 +106,7 @@ pub enum Event {
 
 impl Event {
     /// All events, in the order of their declaration.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Done,
         Self::Export,
         Self::Inject,
@@ -113,6 +117,8 @@ impl Event {
         Self::Refuse,
         Self::Register,
         Self::Remove,
+        Self::Renew,
+        Self::RenewFailed,
         Self::Reveal,
         Self::Revoke,
         Self::Rotate,
@@ -148,6 +154,8 @@ impl Event {
             Self::Refuse => "refuse",
             Self::Register => "register",
             Self::Remove => "remove",
+            Self::Renew => "renew",
+            Self::RenewFailed => "renew_failed",
             Self::Reveal => "reveal",
             Self::Revoke => "revoke",
             Self::Rotate => "rotate",

@@ -3,10 +3,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use authsome_proto::response::{Exported, Forgotten, Registered, Revealed, Revocation};
+use authsome_proto::response::{Exported, Forgotten, Registered, Revealed};
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, WireError};
 
 use super::Broker;
+use super::revoke::Taken;
 use crate::audit::{self, Record};
 use crate::connections::ConnectionRecord;
 use crate::errors::{Explain, storage};
@@ -26,31 +27,30 @@ impl Broker {
         let record = self.connection_named(provider, connection)?;
         self.forget(provider, vec![record], audit::Event::Logout, by)
             .await
+            .map(|(forgotten, _)| forgotten)
     }
 
-    /// Deletes one connection's credential here. Key providers have no endpoint that revokes.
+    /// Deletes one connection's credential here, then gives its tokens back to the server.
     pub async fn revoke(
         &self,
         provider: &ProviderName,
         connection: Option<ConnectionName>,
         by: u32,
     ) -> Result<Forgotten, WireError> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
-        let mut forgotten = self
+        let (mut forgotten, taken) = self
             .forget(provider, vec![record], audit::Event::Revoke, by)
             .await?;
-        forgotten.revocations = forgotten
-            .connections
-            .iter()
-            .map(|name| (name.clone(), Revocation::NotOffered))
-            .collect();
+        drop(changing);
+        forgotten.revocations = self.give_back(provider, taken).await;
         Ok(forgotten)
     }
 
-    /// Forgets every connection of a provider, and its override.
+    /// Forgets every connection of a provider, its OAuth clients and its override, and gives tokens
+    /// back.
     pub async fn remove(&self, provider: &ProviderName, by: u32) -> Result<Forgotten, WireError> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         let records: Vec<ConnectionRecord> = self
             .connections
             .list()
@@ -69,7 +69,8 @@ impl Broker {
                 format!("there is no local state of `{provider}` to remove"),
             ));
         }
-        let mut forgotten = self
+        self.forget_clients(provider, &records).await?;
+        let (mut forgotten, taken) = self
             .forget(provider, records, audit::Event::Remove, by)
             .await?;
         if let Some(path) = file {
@@ -79,6 +80,9 @@ impl Broker {
             self.reload_definitions();
             self.refresh_runs().await;
         }
+        drop(changing);
+        let taken = taken.into_iter().filter(Taken::has_tokens).collect();
+        forgotten.revocations = self.give_back(provider, taken).await;
         Ok(forgotten)
     }
 
@@ -88,16 +92,16 @@ impl Broker {
         records: Vec<ConnectionRecord>,
         event: audit::Event,
         by: u32,
-    ) -> Result<Forgotten, WireError> {
+    ) -> Result<(Forgotten, Vec<Taken>), WireError> {
         let before = self.connections.default_of(provider);
         let gone = self.forget_each(provider, records, event, by).await;
         // also after a failure: what is gone from the vault must not live on in a run (B3)
         self.refresh_runs().await;
         let gone = gone?;
         let after = self.connections.default_of(provider);
-        Ok(Forgotten {
+        let forgotten = Forgotten {
             provider: provider.clone(),
-            connections: gone,
+            connections: gone.iter().map(|taken| taken.connection.clone()).collect(),
             default_changed: before != after,
             new_default: after,
             left: self
@@ -109,7 +113,8 @@ impl Broker {
                 .collect(),
             definition_removed: None,
             revocations: Vec::new(),
-        })
+        };
+        Ok((forgotten, gone))
     }
 
     async fn forget_each(
@@ -118,9 +123,14 @@ impl Broker {
         records: Vec<ConnectionRecord>,
         event: audit::Event,
         by: u32,
-    ) -> Result<Vec<ConnectionName>, WireError> {
+    ) -> Result<Vec<Taken>, WireError> {
         let mut gone = Vec::new();
-        for ConnectionRecord { connection, .. } in records {
+        for ConnectionRecord {
+            connection,
+            base_url,
+            ..
+        } in records
+        {
             let mut record = Record::new(event);
             record.provider = Some(provider.clone());
             record.connection = Some(connection.clone());
@@ -131,6 +141,8 @@ impl Broker {
             };
             // first: the outcome of a call that takes too long is not known
             self.credentials.forget(provider, &connection);
+            // an item that cannot be read can be deleted all the same
+            let item = self.vault.get(&key).await.ok().flatten();
             self.vault
                 .delete(&key)
                 .await
@@ -144,7 +156,11 @@ impl Broker {
                 provider: provider.clone(),
                 connection: connection.clone(),
             });
-            gone.push(connection);
+            gone.push(Taken {
+                connection,
+                item,
+                base_url,
+            });
         }
         Ok(gone)
     }
@@ -237,6 +253,7 @@ impl Broker {
             connection,
             ..
         } = record;
+        self.fresh_token(provider, connection).await?;
         let key = ItemKey::Connection {
             provider: provider.clone(),
             connection: connection.clone(),
@@ -324,7 +341,7 @@ impl Broker {
     }
 
     /// Where a provider's custom definition stands.
-    fn override_file(&self, provider: &ProviderName) -> PathBuf {
+    pub(super) fn override_file(&self, provider: &ProviderName) -> PathBuf {
         self.places
             .home
             .join("providers")

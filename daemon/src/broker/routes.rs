@@ -13,7 +13,7 @@ use super::Broker;
 use super::credentials::Lookup;
 use super::run::Run;
 use super::upstream::Settings;
-use crate::connections::ConnectionRecord;
+use crate::connections::{ConnectionRecord, ConnectionState};
 use crate::providers::{Definition, RouteRule, Source, hosts_gained};
 use crate::proxy::{Reach, RouteCredential};
 use crate::routing::{Choice, Endpoint, HostPattern, PathScope, Route, RouteTable};
@@ -73,6 +73,7 @@ impl Broker {
                 self.incomplete.notify_one();
             }
         }
+        self.renewals.look();
     }
 
     async fn look_up(&self, run: &Run) -> Found {
@@ -163,6 +164,7 @@ impl Broker {
                     key: &key,
                     definition,
                     region: record.region.as_deref(),
+                    needs_login: record.state == ConnectionState::NeedsLogin,
                     reach,
                     choice,
                 };
@@ -244,6 +246,8 @@ struct Granted<'a> {
     definition: &'a Definition,
     lookup: &'a Lookup,
     region: Option<&'a str>,
+    /// Whether nothing but a login gives it another token.
+    needs_login: bool,
     reach: Reach,
     choice: Choice,
 }
@@ -271,6 +275,10 @@ impl Granted<'_> {
             Lookup::Missing | Lookup::Unavailable => (here, Vec::new()),
         };
         let credential = match self.lookup {
+            // until then what is there is used
+            Lookup::Found(loaded) if self.needs_login && loaded.is_over() => {
+                RouteCredential::LoginNeeded
+            }
             Lookup::Found(loaded) => loaded
                 .fill(self.key, &rule.slot, self.reach, upstream)
                 .map_or(RouteCredential::LoginNeeded, |credential| {

@@ -7,6 +7,7 @@ use authsome_proto::{ErrorCode, WireError};
 
 use super::Broker;
 use crate::config::Config;
+use crate::oauth::http::Servers;
 use crate::proxy::{OwnPorts, Reach, TrustedRoots, Upstream, UpstreamSettings, roots};
 use crate::runs::environment::SystemRoots;
 
@@ -29,6 +30,11 @@ impl Settings {
     pub(super) fn pool(&self, reach: Reach) -> Upstream {
         Upstream::new(self.current.load_full(), reach)
     }
+
+    /// A way to authorization servers, by the settings in force.
+    pub(super) fn servers(&self) -> Servers {
+        Servers::new(self.current.load_full())
+    }
 }
 
 impl Broker {
@@ -44,6 +50,11 @@ impl Broker {
                 })
             })
             .await
+    }
+
+    /// The way to authorization servers.
+    pub(super) async fn servers(&self) -> Result<Servers, WireError> {
+        Ok(self.upstream().await?.servers())
     }
 
     /// Takes changed settings over, if any were needed so far.

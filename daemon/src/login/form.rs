@@ -1,9 +1,9 @@
 //! Judges what arrives at the login page. Pure: no sockets, no clock, no logging.
 //!
-//! [`receive`] looks at the head of a request and either answers it or says that its body is to be
-//! read; [`read_key`] then takes the key out of the body. The checks of `receive`, in this order:
-//! `Host` (O1), method, address, and for a form that comes in: where it was sent from, what kind of
-//! body it has and how long that is (O2). The body's own token is checked with it.
+//! [`receive`] looks at the head of a request and either answers it or says what is to be done with
+//! it. Its checks, in this order: `Host` (O1), method, address, and for a form that comes in: where
+//! it was sent from, what kind of body it has and how long that is (O2). The body's own token is
+//! checked with it ([`super::fields`]); a callback has checks of its own ([`super::callback`]).
 //!
 //! Invariants:
 //! - F1 A wrong `Host` learns nothing: the answer is the same whatever the address is.
@@ -14,50 +14,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use authsome_proto::secret::SECRET_MAX;
-use authsome_proto::{LoginId, Secret};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::mpsc;
-use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{LoginForm, Submitted, page};
+use super::fields::{Amiss, Fault};
+use super::results::Results;
+use super::waiting::{Stage, State, Waiting};
+use super::{LoginForm, callback, page};
 
 /// What comes before the token in an address.
 pub(super) const PATH_PREFIX: &str = "/login/";
 
-/// Longest body: the longest secret with every byte percent-encoded, and room for the other field.
-pub(super) const BODY_MAX: usize = 3 * SECRET_MAX + 1024;
-
-/// The form's field for the key.
-pub(super) const KEY_FIELD: &str = "key";
-/// The form's hidden field.
-pub(super) const TOKEN_FIELD: &str = "token";
+/// Longest body: the longest secret with every byte percent-encoded, and room for the other fields.
+pub(super) const BODY_MAX: usize = 3 * SECRET_MAX + 4096;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-
-/// A login that waits for its key.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) id: LoginId,
-    pub(super) form: Arc<LoginForm>,
-    /// The last segment of its address.
-    pub(super) path: Box<str>,
-    /// The value of its hidden field.
-    pub(super) field: Box<str>,
-    pub(super) sink: mpsc::Sender<Submitted>,
-    pub(super) deadline: Instant,
-    /// A key came in and is being stored; another one must wait for the outcome.
-    pub(super) is_storing: bool,
-}
-
-impl Waiting {
-    /// Whether nobody waits any more.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        now >= self.deadline || self.sink.is_closed()
-    }
-}
+pub(super) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// The address that we listen on, as browsers write it.
 #[derive(Debug)]
@@ -96,11 +69,51 @@ pub(super) struct Head<'a> {
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) html: String,
+    pub(super) extra: Extra,
+}
+
+/// What an answer has besides a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Extra {
+    Nothing,
+    /// The methods that are answered there.
+    Allow(&'static str),
+    /// What it leads to is not told where it was led from.
+    NoReferrer,
+    /// The address to go on to.
+    SeeOther(String),
 }
 
 impl Reply {
     pub(super) fn new(status: StatusCode, html: String) -> Self {
-        Self { status, html }
+        Self {
+            status,
+            html,
+            extra: Extra::Nothing,
+        }
+    }
+
+    pub(super) fn not_allowed(methods: &'static str, html: String) -> Self {
+        Self {
+            extra: Extra::Allow(methods),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, html)
+        }
+    }
+
+    /// A page from which the browser goes on elsewhere.
+    pub(super) fn leading_on(status: StatusCode, html: String) -> Self {
+        Self {
+            extra: Extra::NoReferrer,
+            ..Self::new(status, html)
+        }
+    }
+
+    /// A request that was good: look there for what became of it.
+    pub(super) fn see_other(path: String) -> Self {
+        Self {
+            extra: Extra::SeeOther(path),
+            ..Self::new(StatusCode::SEE_OTHER, String::new())
+        }
     }
 }
 
@@ -109,25 +122,49 @@ impl Reply {
 pub(super) enum Reception<'a> {
     /// This is the answer.
     Reply(Reply),
-    /// A form for this login: read the body.
-    Submission(&'a Waiting),
+    /// A form that comes in: read the body.
+    Submission(Entry),
+    /// An answer of an authorization server, for whichever login it is.
+    Callback {
+        /// The address that it came to.
+        path: &'a str,
+        /// It.
+        query: &'a str,
+    },
+    /// The result at this address: show it.
+    Result(&'a str),
+}
+
+/// A form that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) form: Arc<LoginForm>,
+    pub(super) path: Box<str>,
+    pub(super) field: Box<str>,
 }
 
 /// Judges the head of a request.
-pub(super) fn receive<'a>(
-    head: Head<'_>,
-    own: &Own,
-    waiting: &'a [Waiting],
-    now: Instant,
-) -> Reception<'a> {
+pub(super) fn receive<'a>(head: Head<'a>, own: &Own, state: &State, now: Instant) -> Reception<'a> {
     if !is_for_us(head, own) {
         return reply(StatusCode::FORBIDDEN, page::wrong_host());
     }
-    if ![Method::GET, Method::HEAD, Method::POST].contains(head.method) {
-        return reply(StatusCode::METHOD_NOT_ALLOWED, page::refused());
+    if head.uri.path().starts_with(callback::PATH_PREFIX) {
+        return match callback::head(head) {
+            Ok(()) => Reception::Callback {
+                path: head.uri.path(),
+                query: head.uri.query().unwrap_or_default(),
+            },
+            Err(refused) => Reception::Reply(refused),
+        };
     }
-    let found = find(head.uri, waiting).filter(|found| !found.is_over(now));
-    let Some(found) = found else {
+    if ![Method::GET, Method::HEAD, Method::POST].contains(head.method) {
+        return Reception::Reply(Reply::not_allowed("GET, HEAD, POST", page::refused()));
+    }
+    if let Some(path) = find_result(head, &state.results, now) {
+        return result(head, path);
+    }
+    let found = find(head.uri, &state.waiting).filter(|(found, ..)| !found.is_over(now));
+    let Some((found, entry, is_storing)) = found else {
         let is_login = head.uri.path().starts_with(PATH_PREFIX);
         return reply(
             StatusCode::NOT_FOUND,
@@ -138,17 +175,18 @@ pub(super) fn receive<'a>(
             },
         );
     };
+    let form = |amiss: &Amiss| page::form(&found.form, &entry.field, amiss);
     if *head.method != Method::POST {
         // a page that loads this one in the background, or in a frame, has no business with it
         if !is_absent_or(head.headers, &SEC_FETCH_MODE, &["navigate"]) {
             return reply(StatusCode::FORBIDDEN, page::refused());
         }
-        return reply(StatusCode::OK, page::form(&found.form, &found.field, None));
+        return reply(StatusCode::OK, form(&Amiss::default()));
     }
     if !is_from_our_page(head.headers, own) || !is_form(head.headers) {
         return reply(StatusCode::FORBIDDEN, page::refused());
     }
-    if found.is_storing {
+    if is_storing {
         return reply(StatusCode::CONFLICT, page::storing());
     }
     let len = single(head.headers, &header::CONTENT_LENGTH);
@@ -156,122 +194,29 @@ pub(super) fn receive<'a>(
         return reply(StatusCode::LENGTH_REQUIRED, page::refused());
     };
     if len > BODY_MAX {
-        let html = page::form(
-            &found.form,
-            &found.field,
-            Some(&KeyFault::TooLong.to_string()),
-        );
-        return reply(StatusCode::PAYLOAD_TOO_LARGE, html);
+        let amiss = Amiss::problem(&Fault::TooLong.to_string());
+        return reply(StatusCode::PAYLOAD_TOO_LARGE, form(&amiss));
     }
-    Reception::Submission(found)
+    Reception::Submission(entry)
 }
 
-/// Why a form's body is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyFault {
-    /// It does not come from our page.
-    #[error("the form does not carry its token")]
-    Foreign,
-    /// The person should look at the key again.
-    #[error(transparent)]
-    Key(#[from] KeyFault),
+/// The result that a request asks for.
+fn find_result<'a>(head: Head<'a>, results: &Results, now: Instant) -> Option<&'a str> {
+    let path = head.uri.path().strip_prefix(PATH_PREFIX)?;
+    let is_one = head.uri.query().is_none() && results.is_known(path, now);
+    is_one.then_some(path)
 }
 
-/// What is wrong with a key; shown on the page, so written as sentences, and never with the key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeyFault {
-    #[error("The field is empty. Paste the key and try again.")]
-    Empty,
-    #[error("There is a space before or after the key. Paste it again without.")]
-    Padded,
-    #[error("The key contains a character that cannot be sent. Copy it again from its source.")]
-    Character,
-    #[error("This does not look like a key for {name}. Check that all of it was copied.")]
-    Pattern { name: String },
-    #[error("This is too long to be a key.")]
-    TooLong,
-}
-
-/// Takes the key out of a form's body.
-pub(super) fn read_key(form: &LoginForm, token: &str, body: &[u8]) -> Result<Secret, BodyFault> {
-    let (mut key, mut found_token) = (None, None);
-    for field in body.split(|byte| *byte == b'&') {
-        let mut halves = field.splitn(2, |byte| *byte == b'=');
-        let (name, value) = (
-            halves.next().unwrap_or_default(),
-            halves.next().unwrap_or_default(),
-        );
-        let slot = match name {
-            name if name == KEY_FIELD.as_bytes() => &mut key,
-            name if name == TOKEN_FIELD.as_bytes() => &mut found_token,
-            _ => return Err(BodyFault::Foreign),
-        };
-        if slot.replace(decode(value)).is_some() {
-            return Err(BodyFault::Foreign);
-        }
+/// A result is shown to whoever really looks at it.
+fn result<'a>(head: Head<'_>, path: &'a str) -> Reception<'a> {
+    let is_seen = is_absent_or(head.headers, &SEC_FETCH_MODE, &["navigate"])
+        && !callback::is_ahead_of_time(head.headers);
+    match *head.method {
+        Method::GET if is_seen => Reception::Result(path),
+        Method::HEAD => reply(StatusCode::OK, String::new()),
+        Method::GET => reply(StatusCode::FORBIDDEN, page::refused()),
+        _ => Reception::Reply(Reply::not_allowed("GET, HEAD", page::refused())),
     }
-    let found_token = found_token.ok_or(BodyFault::Foreign)?;
-    if !bool::from(found_token.as_slice().ct_eq(token.as_bytes())) {
-        return Err(BodyFault::Foreign);
-    }
-    let mut key = key.ok_or(BodyFault::Foreign)?;
-    // moved, not copied; what cannot be text is wiped with the error
-    let key = String::from_utf8(std::mem::take(&mut *key)).map_err(|error| {
-        error.into_bytes().zeroize();
-        KeyFault::Character
-    })?;
-    let key = Secret::new(key);
-    judge(form, key.expose())?;
-    Ok(key)
-}
-
-/// Whether a key can be stored and sent, and looks like one of the provider (D10: never mended).
-fn judge(form: &LoginForm, key: &str) -> Result<(), KeyFault> {
-    if key.is_empty() {
-        return Err(KeyFault::Empty);
-    }
-    if key.len() > SECRET_MAX {
-        return Err(KeyFault::TooLong);
-    }
-    if key.trim() != key {
-        return Err(KeyFault::Padded);
-    }
-    if !key.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        return Err(KeyFault::Character);
-    }
-    match &form.pattern {
-        Some(pattern) if !pattern(key) => Err(KeyFault::Pattern {
-            name: form.display_name.clone(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Undoes the encoding of a form's value; what is no valid escape stands for itself.
-fn decode(value: &[u8]) -> Zeroizing<Vec<u8>> {
-    let digit = |byte: Option<&u8>| match byte {
-        Some(byte @ b'0'..=b'9') => Some(byte - b'0'),
-        Some(byte @ b'a'..=b'f') => Some(byte - b'a' + 10),
-        Some(byte @ b'A'..=b'F') => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    // never longer than the input, so it never moves and leaves no copy behind
-    let mut decoded = Zeroizing::new(Vec::with_capacity(value.len()));
-    let mut rest = value;
-    while let Some((&byte, after)) = rest.split_first() {
-        let pair = digit(after.first()).zip(digit(after.get(1)));
-        match (byte, pair) {
-            (b'%', Some((high, low))) => {
-                decoded.push(high << 4 | low);
-                rest = after.get(2..).unwrap_or_default();
-                continue;
-            }
-            (b'+', _) => decoded.push(b' '),
-            _ => decoded.push(byte),
-        }
-        rest = after;
-    }
-    decoded
 }
 
 /// Whether the request names the literal address that we listen on, once and nothing else (O1).
@@ -283,16 +228,29 @@ fn is_for_us(head: Head<'_>, own: &Own) -> bool {
     in_target && single(head.headers, &header::HOST) == Some(own.authority.as_str())
 }
 
-/// The login of this address.
-fn find<'a>(uri: &Uri, waiting: &'a [Waiting]) -> Option<&'a Waiting> {
+/// The login of this address, and whether it is being stored.
+fn find<'a>(uri: &Uri, waiting: &'a [Waiting]) -> Option<(&'a Waiting, Entry, bool)> {
     if uri.query().is_some() {
         return None;
     }
     let token = uri.path().strip_prefix(PATH_PREFIX)?.as_bytes();
     let mut found = None;
     for candidate in waiting {
-        if bool::from(candidate.path.as_bytes().ct_eq(token)) {
-            found = Some(candidate);
+        let Stage::Form {
+            path,
+            field,
+            is_storing,
+        } = &candidate.stage
+        else {
+            continue;
+        };
+        if bool::from(path.as_bytes().ct_eq(token)) {
+            let entry = Entry {
+                form: Arc::clone(&candidate.form),
+                path: path.clone(),
+                field: field.clone(),
+            };
+            found = Some((candidate, entry, *is_storing));
         }
     }
     found
@@ -315,7 +273,7 @@ fn is_form(headers: &HeaderMap) -> bool {
         && !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-fn is_absent_or(headers: &HeaderMap, name: &HeaderName, allowed: &[&str]) -> bool {
+pub(super) fn is_absent_or(headers: &HeaderMap, name: &HeaderName, allowed: &[&str]) -> bool {
     !headers.contains_key(name)
         || single(headers, name).is_some_and(|value| allowed.contains(&value))
 }

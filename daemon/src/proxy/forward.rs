@@ -6,13 +6,15 @@
 //! - F1 The names, path and method that are judged are the ones that are sent (threats D1, D5).
 //! - F2 The record is with the audit log before a credential leaves (design 3.6).
 //! - F3 Redirects go back to the child; the next hop is judged afresh (threat D11).
-//! - F4 A request that waited for its turn is judged again before it is sent.
+//! - F4 A request that waited for its turn, or for a token, is judged again before it is sent.
+//! - F5 A token that is known to be over is not sent (threat O8). A request is sent a second time at
+//!   most: after a 401, with another token, if it has no body and may be repeated.
 //!
 //! On failure: the child gets JSON with a stable code; the credential has not left.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
@@ -27,7 +29,7 @@ use super::respond::{About, Refusal};
 use super::trail::{self, Subject};
 use super::upstream::Manner;
 use super::watch::{Alarm, Watched};
-use super::{Credential, Limits, Unmatched, inject, websocket};
+use super::{Credential, Limits, NotRenewed, Unmatched, Why, inject, websocket};
 use crate::policy::{Full, wait_for_turns};
 use crate::routing::{Decision, Presented, RefuseCode, RequestView, decide, overrides_method};
 
@@ -47,34 +49,77 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
     let websocket = websocket::Opening::of(&mut parts);
-    let mut verdict = judge(link, &parts);
+    let credential = match admit(link, &parts).await {
+        Ok(credential) => credential,
+        Err(refusal) => return *refusal,
+    };
+    let again = match &credential {
+        Some(credential) if websocket.is_none() => Again::of(credential, &parts, &body),
+        _ => None,
+    };
+    let exchange = Exchange { busy, started };
+    let body = Some(body);
+    let sent = send(exchange, parts, body, credential.clone(), websocket).await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match credential {
+        Some(credential) if response.status() == StatusCode::UNAUTHORIZED => {
+            rejected(link, &credential, again, response).await
+        }
+        _ => response,
+    }
+}
+
+/// Judges a request, waits for its turn and for a token that is not over, and says what it is sent
+/// with; else how it is answered.
+async fn admit(
+    link: &Link,
+    parts: &Parts,
+) -> Result<Option<Arc<Credential>>, Box<Response<AnswerBody>>> {
+    let mut verdict = judge(link, parts);
+    let mut turns = None;
     if let Verdict::Inject(credential, limits) = &verdict
         && !limits.is_empty()
     {
         match wait_for_turns(limits).await {
-            Ok(turns) => {
-                if turns.waited() {
+            Ok(taken) => {
+                if taken.waited() {
                     // rules, credential and the run itself may be others by now
-                    verdict = judge(link, &parts);
+                    verdict = judge(link, parts);
                 }
-                if matches!(verdict, Verdict::Inject(..)) {
-                    turns.used();
-                }
+                turns = Some(taken);
             }
-            Err(full) => return limited(link, &parts, credential, full),
+            Err(full) => return Err(Box::new(limited(link, parts, credential, full))),
+        }
+    }
+    if let Verdict::Inject(credential, _) = &verdict
+        && let Some(renewal) = &credential.renewal
+        && renewal.is_dead()
+    {
+        let names = credential.names();
+        let renewed = renewal.wait(names, Why::Dead, &link.run.ended).await;
+        if let Err(not) = renewed {
+            return Err(Box::new(not_renewed(link, parts, credential, &not)));
+        }
+        // the next version of it, or the reason why there is none, is in the routes
+        verdict = judge(link, parts);
+        if let Verdict::Inject(credential, _) = &verdict
+            && credential.is_dead()
+        {
+            let not = NotRenewed::because("");
+            return Err(Box::new(not_renewed(link, parts, credential, &not)));
         }
     }
     let (code, route) = match verdict {
         Verdict::Inject(credential, _) => {
-            match send(busy, started, parts, body, Some(credential), websocket).await {
-                Ok(response) => return response,
-                Err(refusal) => return refusal.into_response(),
+            if let Some(turns) = turns {
+                turns.used();
             }
+            return Ok(Some(credential));
         }
-        Verdict::Pass => match send(busy, started, parts, body, None, websocket).await {
-            Ok(response) => return response,
-            Err(refusal) => return refusal.into_response(),
-        },
+        Verdict::Pass => return Ok(None),
         Verdict::Refuse(code, route) => (code, route),
     };
     let about = About {
@@ -93,7 +138,57 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
         },
         code,
     );
-    Refusal::new(code, about).into_response()
+    Err(Box::new(Refusal::new(code, about).into_response()))
+}
+
+/// A request that can be sent once more: nothing is lost if the server has acted on it already, and
+/// its body is empty, since bodies are not kept.
+struct Again(Parts);
+
+impl Again {
+    fn of(credential: &Credential, parts: &Parts, body: &Incoming) -> Option<Self> {
+        let repeats = matches!(
+            parts.method,
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        );
+        let kept = credential.renewal.is_some() && repeats && body.is_end_stream();
+        kept.then(|| Self(parts.clone()))
+    }
+}
+
+/// What becomes of a 401: a token that its server has withdrawn is renewed, and the request is judged
+/// and sent again, once, with the next one. The answer goes back as it is where that cannot be.
+async fn rejected(
+    link: &Arc<Link>,
+    credential: &Credential,
+    again: Option<Again>,
+    response: Response<AnswerBody>,
+) -> Response<AnswerBody> {
+    let Some(renewal) = &credential.renewal else {
+        return response;
+    };
+    let Some(Again(parts)) = again else {
+        renewal.hint(credential.names());
+        return response;
+    };
+    let names = credential.names();
+    let renewed = renewal.wait(names, Why::Rejected, &link.run.ended).await;
+    if renewed.is_err() {
+        return response;
+    }
+    // its record ends before the next one begins
+    drop(response);
+    let credential = match admit(link, &parts).await {
+        Ok(credential) => credential,
+        Err(refusal) => return *refusal,
+    };
+    let exchange = Exchange {
+        busy: link.enter(),
+        started: Instant::now(),
+    };
+    send(exchange, parts, None, credential, None)
+        .await
+        .unwrap_or_else(Refusal::into_response)
 }
 
 /// The answer for a request whose turn is further away than it may wait.
@@ -103,7 +198,25 @@ fn limited(
     credential: &Credential,
     full: Full,
 ) -> Response<AnswerBody> {
-    let code = RefuseCode::RateLimited;
+    let refusal = refuse_for(link, parts, credential, RefuseCode::RateLimited);
+    come_back(refusal.into_response(), full.retry_after)
+}
+
+/// The answer for a request whose token is over.
+fn not_renewed(
+    link: &Link,
+    parts: &Parts,
+    credential: &Credential,
+    not: &NotRenewed,
+) -> Response<AnswerBody> {
+    let refusal = refuse_for(link, parts, credential, RefuseCode::RenewalFailed);
+    come_back(
+        refusal.because(&not.reason).into_response(),
+        not.retry_after,
+    )
+}
+
+fn refuse_for(link: &Link, parts: &Parts, credential: &Credential, code: RefuseCode) -> Refusal {
     let subject = Subject {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -115,9 +228,12 @@ fn limited(
         path: subject.path,
         route: Some((credential.provider.as_str(), credential.connection.as_str())),
     };
-    let mut response = Refusal::new(code, about).into_response();
+    Refusal::new(code, about)
+}
+
+fn come_back(mut response: Response<AnswerBody>, after: Duration) -> Response<AnswerBody> {
     // rounded up: whoever comes back then finds a turn
-    let seconds = full.retry_after.as_millis().div_ceil(1000).max(1);
+    let seconds = after.as_millis().div_ceil(1000).max(1);
     if let Ok(seconds) = HeaderValue::from_str(&seconds.to_string()) {
         response.headers_mut().insert(RETRY_AFTER, seconds);
     }
@@ -198,11 +314,17 @@ fn judge(link: &Link, parts: &Parts) -> Verdict {
     }
 }
 
-async fn send(
+/// What a request holds from its head to the end of its answer.
+struct Exchange {
     busy: Busy,
     started: Instant,
+}
+
+/// Sends a request; without a `body` if it is a repeated one.
+async fn send(
+    Exchange { busy, started }: Exchange,
     mut parts: Parts,
-    body: Incoming,
+    body: Option<Incoming>,
     credential: Option<Arc<Credential>>,
     websocket: Option<websocket::Opening>,
 ) -> Result<Response<AnswerBody>, Refusal> {
@@ -260,7 +382,10 @@ async fn send(
         }
         None => trail::pass(&link, number, &subject),
     }
-    let alarm = watches(&link, websocket.is_some(), &body).then(|| {
+    let watched = body
+        .as_ref()
+        .is_some_and(|it| watches(&link, websocket.is_some(), it));
+    let alarm = watched.then(|| {
         Arc::new(Alarm {
             link: Arc::clone(&link),
             method: method.clone(),
@@ -268,12 +393,12 @@ async fn send(
             raised: AtomicBool::new(false),
         })
     });
-    let body = match (&websocket, &alarm) {
-        (Some(_), _) => RequestBody::Empty,
-        (None, Some(alarm)) => {
+    let body = match (&websocket, &alarm, body) {
+        (Some(_), ..) | (None, _, None) => RequestBody::Empty,
+        (None, Some(alarm), Some(body)) => {
             RequestBody::Watched(Watched::new(body), credential.clone(), Arc::clone(alarm))
         }
-        (None, None) => RequestBody::Streamed(body, credential.clone()),
+        (None, None, Some(body)) => RequestBody::Streamed(body, credential.clone()),
     };
     let request = Request::from_parts(parts, body);
     let answer = upstream.send(manner, request).await;

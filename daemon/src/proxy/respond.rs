@@ -169,6 +169,10 @@ impl Refusal {
                 format!("the rate limit for `{provider}` is reached"),
                 "try again later, or change the `rate` of the rule".to_owned(),
             ),
+            RefuseCode::RenewalFailed => (
+                format!("the access token of `{provider}` is over and cannot be renewed now"),
+                "try again later; `authsome log` shows what its server said".to_owned(),
+            ),
             RefuseCode::RunEnded => (
                 "the run is over, or its certificate authority has expired".to_owned(),
                 "authsome run -- COMMAND".to_owned(),

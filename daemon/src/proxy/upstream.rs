@@ -422,20 +422,13 @@ impl Connector {
                 proxied: self.settings.proxy.is_some(),
             });
         }
-        let port = uri.port_u16().unwrap_or(443);
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Name)?;
         let first = match self.manner {
             Manner::Http2 => &self.settings.tls,
             Manner::Http1 | Manner::Upgrade => &self.settings.tls_http1,
         };
-        let stream = match self.shake_hands(host, port, name.clone(), first).await {
+        let stream = match shake_hands(&self.settings, uri, self.reach, first).await {
             Err(ConnectError::OtherProtocol) if self.manner == Manner::Http1 => {
-                self.shake_hands(host, port, name, &self.settings.tls)
-                    .await?
+                shake_hands(&self.settings, uri, self.reach, &self.settings.tls).await?
             }
             result => result?,
         };
@@ -443,23 +436,41 @@ impl Connector {
         self.h2.store(h2, Ordering::Relaxed);
         Ok(Wire::Tls { stream, h2 })
     }
+}
 
-    async fn shake_hands(
-        &self,
-        host: &str,
-        port: u16,
-        name: ServerName<'static>,
-        config: &Arc<ClientConfig>,
-    ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let stream = dial::dial(&self.settings, host, port, Purpose::Stream, self.reach)
-            .await
-            .map_err(ConnectError::Dial)?;
-        let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
-            .await
-            .map_err(|_| ConnectError::HandshakeTimedOut)?
-            .map_err(handshake_error)
-    }
+/// A connection for HTTP/1.1 to the `https` server of `uri`, verified for its name, without a pool
+/// behind it; else the reason in words. For what the daemon itself asks of servers.
+pub(crate) async fn connect_http1(
+    settings: &UpstreamSettings,
+    uri: &Uri,
+    reach: Reach,
+) -> Result<TlsStream<TcpStream>, String> {
+    shake_hands(settings, uri, reach, &settings.tls_http1)
+        .await
+        .map_err(|error| SendError::connecting(&error).reason)
+}
+
+async fn shake_hands(
+    settings: &UpstreamSettings,
+    uri: &Uri,
+    reach: Reach,
+    config: &Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let host = uri.host().ok_or(ConnectError::Name)?;
+    let port = uri.port_u16().unwrap_or(443);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Name)?;
+    let stream = dial::dial(settings, host, port, Purpose::Stream, reach)
+        .await
+        .map_err(ConnectError::Dial)?;
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
+        .await
+        .map_err(|_| ConnectError::HandshakeTimedOut)?
+        .map_err(handshake_error)
 }
 
 fn handshake_error(error: std::io::Error) -> ConnectError {

@@ -104,6 +104,9 @@ refusals! {
     /// A rate limit's bound on waiting is reached.
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "the rate limit of this connection is reached";
+    /// The access token is over and cannot be renewed now.
+    RenewalFailed = "renewal_failed", SERVICE_UNAVAILABLE,
+        "the access token of this connection is over and cannot be renewed now";
     /// The run of the token is over.
     RunEnded = "run_ended", PROXY_AUTHENTICATION_REQUIRED,
         "the run that this program was started in is over";
@@ -165,6 +168,7 @@ mod tests {
                 ("placeholder_misplaced", 403),
                 ("placeholder_unknown", 403),
                 ("rate_limited", 429),
+                ("renewal_failed", 503),
                 ("run_ended", 407),
                 ("upgrade_refused", 403),
                 ("upstream_certificate", 502),

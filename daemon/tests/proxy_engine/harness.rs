@@ -293,6 +293,7 @@ impl Proxy {
         let credential = if setup.ready {
             RouteCredential::Ready(
                 Arc::new(Credential {
+                    renewal: None,
                     filled: slot().fill(&Secret::new(CANARY.into())).unwrap(),
                     upstream: Upstream::new(Arc::clone(&settings), setup.host.1),
                     provider: "good".parse().unwrap(),

@@ -5,6 +5,7 @@
 //! and replays the saved inputs of `corpus/` with the ordinary tests.
 
 pub mod authority;
+pub mod callback_query;
 pub mod corpus;
 pub mod ipc_frame;
 pub mod path_scope;

@@ -45,20 +45,8 @@ impl Certificate {
 }
 
 /// Makes the CA, writes its certificate to `ca_path`, and gives the server's TLS configuration.
-pub(super) fn server_config(options: &Options, ca_path: &Path) -> Arc<ServerConfig> {
-    let (ca_pem, issuer) = authority();
-    std::fs::write(ca_path, ca_pem).expect("the folder is ours");
-    let issuer = match options.certificate {
-        Certificate::UnknownAuthority => authority().1,
-        _ => issuer,
-    };
-    let key = KeyPair::generate().expect("a P-256 key");
-    let leaf = leaf(options);
-    let leaf = match options.certificate {
-        Certificate::SelfSigned => leaf.self_signed(&key),
-        _ => leaf.signed_by(&key, &issuer),
-    }
-    .expect("the parameters are complete");
+pub(crate) fn server_config(options: &Options, ca_path: &Path) -> Arc<ServerConfig> {
+    let (leaf, key) = issue(options, ca_path);
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -73,6 +61,24 @@ pub(super) fn server_config(options: &Options, ca_path: &Path) -> Arc<ServerConf
         .map(|name| name.as_bytes().to_vec())
         .collect();
     Arc::new(config)
+}
+
+/// Makes the CA, writes its certificate to `ca_path`, and gives a certificate with its key.
+pub(crate) fn issue(options: &Options, ca_path: &Path) -> (rcgen::Certificate, KeyPair) {
+    let (ca_pem, issuer) = authority();
+    std::fs::write(ca_path, ca_pem).expect("the folder is ours");
+    let issuer = match options.certificate {
+        Certificate::UnknownAuthority => authority().1,
+        _ => issuer,
+    };
+    let key = KeyPair::generate().expect("a P-256 key");
+    let leaf = leaf(options);
+    let leaf = match options.certificate {
+        Certificate::SelfSigned => leaf.self_signed(&key),
+        _ => leaf.signed_by(&key, &issuer),
+    }
+    .expect("the parameters are complete");
+    (leaf, key)
 }
 
 fn authority() -> (String, Issuer<'static, KeyPair>) {

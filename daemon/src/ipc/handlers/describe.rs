@@ -83,7 +83,7 @@ pub(super) fn connection(broker: &Broker, record: &ConnectionRecord) -> Connecti
             .as_ref()
             .map_or("api_key", |it| it.auth_name())
             .to_owned(),
-        state: state(record.state),
+        state: state(broker.connection_state(record)),
         source: entry.map(|entry| source(&entry.source)),
         created_at: record.created_at.clone(),
         rotated_at: record.rotated_at.clone(),

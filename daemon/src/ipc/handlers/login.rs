@@ -1,9 +1,9 @@
 //! Waiting for a login, with progress.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use authsome_proto::{ErrorCode, Event, LoginId, Response, WireError};
+use authsome_proto::{ErrorCode, Event, LoginId, LoginStage, Response, WireError};
 
 use crate::broker::{Broker, LoginState};
 use crate::ipc::session::Replies;
@@ -25,13 +25,23 @@ pub(super) async fn wait(
         login: Some(login.clone()),
         pid,
     };
+    let mut is_news = true;
     loop {
         let state = states.borrow_and_update().clone();
         if let LoginState::Ended(result) = state {
             guard.login = None;
             return *result;
         }
-        if let Some(stage) = state.stage(deadline) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waiting = LoginStage::Waiting {
+            seconds_left: left.as_secs(),
+        };
+        for stage in state
+            .stage()
+            .filter(|_| is_news)
+            .into_iter()
+            .chain([waiting])
+        {
             let event = Event::LoginProgress {
                 login: login.clone(),
                 stage,
@@ -40,9 +50,11 @@ pub(super) async fn wait(
                 return Err(WireError::new(ErrorCode::Cancelled, "the client has gone"));
             }
         }
+        is_news = false;
         tokio::select! {
-            changed = states.changed() => if changed.is_err() {
-                return Err(WireError::new(ErrorCode::LoginExpired, "the login is over"));
+            changed = states.changed() => match changed {
+                Ok(()) => is_news = true,
+                Err(_) => return Err(WireError::new(ErrorCode::LoginExpired, "the login is over")),
             },
             () = tokio::time::sleep(TICK) => {}
             () = replies.cancelled.cancelled() => {

@@ -1,15 +1,15 @@
 //! Tables of what arrives at the page and what becomes of it.
 
-use std::time::Duration;
-
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::login::Submitted;
 
 const PATH: &str = "/login/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-fn waiting() -> (Waiting, mpsc::Receiver<Submitted>) {
+fn waiting() -> (State, mpsc::Receiver<Submitted>) {
     let (sink, receiver) = mpsc::channel(1);
     let form = LoginForm {
         asked: crate::login::Asked::ApiKey,
@@ -22,29 +22,27 @@ fn waiting() -> (Waiting, mpsc::Receiver<Submitted>) {
         pattern: Some(Arc::new(|key| key.starts_with("sk-"))),
         rotate: false,
     };
-    let waiting = Waiting {
-        id: "l1".parse().unwrap(),
-        form: Arc::new(form),
+    let stage = Stage::Form {
         path: PATH.strip_prefix(PATH_PREFIX).unwrap().into(),
         field: "FIELD".into(),
-        sink,
-        deadline: Instant::now() + Duration::from_secs(60),
         is_storing: false,
     };
-    (waiting, receiver)
+    let mut state = State::default();
+    state.put(Waiting::new("l1".parse().unwrap(), form, stage, sink));
+    (state, receiver)
 }
 
 /// Status of the answer, or `None` when the body is to be read.
 fn status(method: &str, target: &str, headers: &[(&str, &str)]) -> Option<u16> {
-    let (waiting, _receiver) = waiting();
-    status_at(method, target, headers, &waiting, Instant::now())
+    let (state, _receiver) = waiting();
+    status_at(method, target, headers, &state, Instant::now())
 }
 
 fn status_at(
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
-    waiting: &Waiting,
+    state: &State,
     now: Instant,
 ) -> Option<u16> {
     let mut request = Request::builder()
@@ -64,14 +62,20 @@ fn status_at(
         headers: request.headers(),
     };
     let own = Own::new(7998);
-    match receive(head, &own, std::slice::from_ref(waiting), now) {
+    match receive(head, &own, state, now) {
         Reception::Reply(reply) => Some(reply.status.as_u16()),
         Reception::Submission(found) => {
-            assert_eq!(found.id, waiting.id);
+            assert_eq!(format!("{PATH_PREFIX}{}", found.path), PATH);
             None
         }
+        Reception::Callback { .. } => Some(CALLBACK),
+        Reception::Result(_) => Some(RESULT),
     }
 }
+
+/// What stands for what is no answer yet.
+const CALLBACK: u16 = 1;
+const RESULT: u16 = 2;
 
 const HOST: (&str, &str) = ("host", "127.0.0.1:7998");
 const ORIGIN: (&str, &str) = ("origin", "http://127.0.0.1:7998");
@@ -110,6 +114,7 @@ fn every_other_host_is_refused_before_anything_else() {
             ("POST", PATH),
             ("OPTIONS", "/x"),
             ("GET", "/"),
+            ("GET", "/callback/github?state=x&code=y"),
         ] {
             let headers = [("host", host), ORIGIN, FORM, LEN];
             assert_eq!(
@@ -247,98 +252,128 @@ fn body_needs_a_length_within_the_limit() {
 
 #[test]
 fn over_or_withdrawn_login_has_no_page() {
-    let (waiting, receiver) = waiting();
-    let late = waiting.deadline;
-    assert_eq!(status_at("GET", PATH, &[HOST], &waiting, late), Some(404));
+    let (state, receiver) = waiting();
+    let late = state.waiting[0].deadline;
+    assert_eq!(status_at("GET", PATH, &[HOST], &state, late), Some(404));
     let headers = [HOST, ORIGIN, FORM, LEN];
-    assert_eq!(status_at("POST", PATH, &headers, &waiting, late), Some(404));
+    assert_eq!(status_at("POST", PATH, &headers, &state, late), Some(404));
     drop(receiver);
-    assert_eq!(
-        status_at("GET", PATH, &[HOST], &waiting, Instant::now()),
-        Some(404)
-    );
+    let now = Instant::now();
+    assert_eq!(status_at("GET", PATH, &[HOST], &state, now), Some(404));
 }
 
-fn key_of(body: &str) -> Result<String, BodyFault> {
-    let (waiting, _receiver) = waiting();
-    read_key(&waiting.form, &waiting.field, body.as_bytes()).map(|key| key.expose().to_owned())
-}
-
+/// Threat O3: what is no browser going there is refused, and refused alike whoever waits.
 #[test]
-fn key_is_taken_as_it_was_typed() {
-    assert_eq!(
-        key_of("token=FIELD&key=sk-1%2B2%3d+%25%zz").unwrap(),
-        "sk-1+2= %%zz"
-    );
-    assert_eq!(key_of("key=sk-1&token=FIELD").unwrap(), "sk-1");
-}
-
-#[test]
-fn body_without_the_pages_own_token_is_foreign() {
-    for body in [
-        "",
-        "key=sk-1",
-        "key=sk-1&token=",
-        "key=sk-1&token=FIELDS",
-        "key=sk-1&token=field",
-        "key=sk-1&token=FIELD&token=FIELD",
-        "key=sk-1&key=sk-2&token=FIELD",
-        "token=FIELD",
-        "key=sk-1&token=FIELD&more=1",
-        "key=sk-1;token=FIELD",
-        "KEY=sk-1&token=FIELD",
+fn only_a_browser_that_goes_to_a_callback_is_listened_to() {
+    let target = "/callback/github?state=x&code=y";
+    for headers in [
+        vec![],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+        ],
+        vec![
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ],
+        vec![("sec-fetch-site", "none"), ("origin", "null")],
+        vec![("referer", "https://github.test/")],
     ] {
-        assert_eq!(key_of(body), Err(BodyFault::Foreign), "{body}");
+        let headers: Vec<_> = headers.into_iter().chain([HOST]).collect();
+        assert_eq!(
+            status("GET", target, &headers),
+            Some(CALLBACK),
+            "{headers:?}"
+        );
+    }
+    for target in [
+        "/callback/",
+        "/callback/x",
+        "/callback/github?",
+        "/callback/a/b",
+    ] {
+        assert_eq!(status("GET", target, &[HOST]), Some(CALLBACK), "{target}");
+    }
+    for target in [
+        "/callback",
+        "/Callback/github",
+        "//callback/github",
+        "/x/../callback/github",
+    ] {
+        assert_eq!(status("GET", target, &[HOST]), Some(404), "{target}");
+    }
+    for method in ["HEAD", "POST", "PUT", "OPTIONS", "DELETE", "X"] {
+        assert_eq!(
+            status(method, target, &[HOST, ORIGIN, FORM, LEN]),
+            Some(405),
+            "{method}"
+        );
+    }
+    for refused in [
+        ("sec-fetch-mode", "no-cors"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-mode", ""),
+        ("sec-fetch-dest", "iframe"),
+        ("sec-fetch-dest", "image"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        assert_eq!(
+            status("GET", target, &[HOST, refused]),
+            Some(403),
+            "{refused:?}"
+        );
     }
 }
 
-/// Threat D10: a key is refused with the reason, never mended; the reason does not hold the key.
 #[test]
-fn keys_that_cannot_be_right_are_refused_with_the_reason() {
-    let long = format!("sk-{}", "x".repeat(SECRET_MAX));
-    for (key, fault) in [
-        ("", KeyFault::Empty),
-        ("+sk-1", KeyFault::Padded),
-        ("sk-1%0A", KeyFault::Padded),
-        ("sk-%0D%0Ax:+y", KeyFault::Character),
-        ("sk-%00x", KeyFault::Character),
-        ("sk-%C3%A9", KeyFault::Character),
-        ("sk-%FF", KeyFault::Character),
+fn a_result_is_shown_to_whoever_really_looks() {
+    let (mut state, _receiver) = waiting();
+    let (now, form) = (Instant::now(), Arc::clone(&state.waiting[0].form));
+    state.results.open("RESULT".into(), form, now);
+    let ask = |state: &State, method, target, more: &[(&str, &str)]| {
+        status_at(method, target, &[&[HOST], more].concat(), state, now)
+    };
+    assert_eq!(
+        ask(&state, "GET", "/login/RESULT", &[]),
+        Some(404),
+        "not known yet"
+    );
+    state
+        .results
+        .close("RESULT", crate::login::results::Ending::Late, now);
+    assert_eq!(ask(&state, "GET", "/login/RESULT", &[]), Some(RESULT));
+    for (method, target, more, expected) in [
+        ("HEAD", "/login/RESULT", None, 200),
+        ("POST", "/login/RESULT", None, 405),
+        ("GET", "/login/RESULT?", None, 404),
+        ("GET", "/login/RESULTS", None, 404),
         (
-            "pk-canary",
-            KeyFault::Pattern {
-                name: "Intercom".into(),
-            },
+            "GET",
+            "/login/RESULT",
+            Some(("sec-fetch-mode", "cors")),
+            403,
         ),
-        (&long, KeyFault::TooLong),
+        (
+            "GET",
+            "/login/RESULT",
+            Some(("sec-purpose", "prefetch")),
+            403,
+        ),
     ] {
-        let found = key_of(&format!("token=FIELD&key={key}")).unwrap_err();
-        assert!(!found.to_string().contains("canary"));
+        let more: Vec<_> = more.into_iter().collect();
         assert_eq!(
-            found,
-            BodyFault::Key(fault),
-            "{}",
-            key.get(..10).unwrap_or(key)
+            ask(&state, method, target, &more),
+            Some(expected),
+            "{method} {target} {more:?}"
         );
     }
 }
 
 proptest! {
-    #[test]
-    fn any_body_is_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let (waiting, _receiver) = waiting();
-        prop_assert!(read_key(&waiting.form, &waiting.field, &body).is_err());
-        let body = [b"token=FIELD&key=".as_slice(), &body].concat();
-        drop(read_key(&waiting.form, &waiting.field, &body));
-    }
-
-    #[test]
-    fn every_printable_key_comes_through_as_it_was(tail in "[!-~]{0,80}") {
-        let key = format!("sk-{tail}");
-        let encoded = percent_encoding::percent_encode(key.as_bytes(), percent_encoding::NON_ALPHANUMERIC);
-        prop_assert_eq!(key_of(&format!("token=FIELD&key={encoded}")).unwrap(), key);
-    }
-
     #[test]
     fn any_target_is_answered_without_a_panic(target in "/[!-~]{0,60}") {
         if target.parse::<Uri>().is_ok() {

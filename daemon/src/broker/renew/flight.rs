@@ -1,0 +1,774 @@
+//! One renewal of one connection, from the vault to the vault.
+//!
+//! 1. The item is read. If it is not the one that the token in memory is from, somebody else has
+//!    replaced it, and there is nothing to do.
+//! 2. The server is connected to. Only then the item is marked: a renewal is about to be sent. Only
+//!    after that the refresh token leaves (threat O7). So the time in which a crash leaves a doubt is
+//!    that of one answer.
+//! 3. The answer is stored before anybody uses it; until it is, storing is tried again, and the token
+//!    that is there goes on. Then the connection's record and the routes of living runs follow.
+//! 4. A failure whose end is known takes the mark away. One whose answer was lost leaves it.
+//!
+//! After a lost answer the same refresh token is sent once more at once: servers that replace refresh
+//! tokens take the old one for some seconds, for this very case. Later it is sent only when the
+//! access token is over and there is nothing to lose ([`Line`](super::line::Line)); and by another
+//! daemon, which cannot know how long ago that was, not at all, unless the server is known to keep it.
+//!
+//! A server that once replaced a refresh token is taken for one that does from then on.
+
+use authsome_proto::{Event, Secret};
+use tokio::sync::watch;
+
+use super::super::credentials::{Key, Loaded, Token, same};
+use super::super::{Broker, now};
+use super::{Stage, remembered};
+use crate::connections::{ConnectionRecord, ConnectionState};
+use crate::oauth::http::{HttpError, Servers};
+use crate::oauth::jwt::ServiceAccount;
+use crate::oauth::life::{self, Chance};
+use crate::oauth::{Client, Grant, Outgoing, TokenError, Tokens, revoke, token};
+use crate::providers::Source;
+use crate::proxy::{NotRenewed, Reach, Why};
+use crate::sys::clock::Boot;
+use crate::vault::{ItemKey, Renewal, StoredClient, StoredGrant, StoredItem, VaultError};
+
+/// How a flight ended.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// The next token is there.
+    Renewed,
+    /// The connection is another one by now, or gone.
+    Look,
+    /// Only a person can help; why, unless that was said before.
+    GaveUp(Option<Failure>),
+    /// Not now.
+    Failed(Failure),
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For the audit log.
+    pub(super) code: &'static str,
+    /// For people; no secrets.
+    pub(super) reason: String,
+    /// What the server asked for.
+    pub(super) retry_after: Option<std::time::Duration>,
+    /// Nobody knows whether the server replaced the refresh token.
+    pub(super) is_unknown: bool,
+}
+
+impl Landing {
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Renewed | Self::Look => None,
+            Self::GaveUp(failure) => failure.as_ref(),
+            Self::Failed(failure) => Some(failure),
+        }
+    }
+
+    fn failed(code: &'static str, reason: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(code, reason))
+    }
+
+    fn vault(doing: &str, error: &VaultError) -> Self {
+        Self::failed("vault", format!("cannot {doing}: {error}"))
+    }
+}
+
+impl Failure {
+    fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            retry_after: None,
+            is_unknown: false,
+        }
+    }
+}
+
+/// Why only a person can help.
+enum Hopeless {
+    /// Known since before.
+    Known,
+    /// There is nothing to renew it with.
+    NothingToSend,
+    /// A daemon that is gone sent the refresh token, and its answer with it.
+    AnswerLost,
+    /// The server says so, or the key file does.
+    Refused(Failure),
+}
+
+/// One flight.
+pub(super) struct Flight<'a> {
+    pub(super) broker: &'a Broker,
+    pub(super) key: &'a Key,
+    pub(super) loaded: &'a Loaded,
+    pub(super) token: &'a Token,
+    pub(super) why: Why,
+    /// The last mark of this daemon's.
+    pub(super) own: Option<i64>,
+    pub(super) stage: &'a watch::Sender<Stage>,
+}
+
+/// What came of sending.
+enum Sent {
+    Tokens(Tokens, Asked),
+    /// The server will not.
+    Refused(TokenError),
+    Failed(Failure),
+}
+
+/// When a token was asked for, which is when its life begins.
+#[derive(Clone, Copy)]
+struct Asked {
+    boot: Boot,
+    wall: i64,
+}
+
+impl Flight<'_> {
+    pub(super) async fn fly(&self) -> Landing {
+        self.try_to_land().await.unwrap_or_else(|landing| landing)
+    }
+
+    async fn try_to_land(&self) -> Result<Landing, Landing> {
+        let item = self.first_look().await?;
+        let Some(grant) = &item.grant else {
+            return Err(Landing::Look);
+        };
+        let record = self.record().ok_or(Landing::Look)?;
+        if record.state == ConnectionState::NeedsLogin {
+            return self.give_up(&item, Hopeless::Known).await;
+        }
+        let spends = matches!(grant.renewal, Renewal::RefreshToken(_));
+        if spends && life::is_spent(grant.renewing_since, self.own, grant.rotates) {
+            return self.give_up(&item, Hopeless::AnswerLost).await;
+        }
+        let reach = self.reach(&record);
+        let servers = self.servers().await?;
+        let mut once_more = true;
+        loop {
+            let request = match self.request(grant) {
+                Ok(Some(request)) => request,
+                Ok(None) => return self.give_up(&item, Hopeless::NothingToSend).await,
+                Err(failure) => return self.give_up(&item, Hopeless::Refused(failure)).await,
+            };
+            match self.send(&servers, reach, &item, grant, request).await? {
+                Sent::Tokens(tokens, asked) => {
+                    return self.keep(&item, tokens, asked, &servers, reach).await;
+                }
+                Sent::Refused(error) if error.is_final() => {
+                    let refused = Failure::new(code_of(&error), error.to_string());
+                    return self.give_up(&item, Hopeless::Refused(refused)).await;
+                }
+                Sent::Refused(error) => {
+                    self.unmark(&item).await;
+                    let mut failure = Failure::new(code_of(&error), error.to_string());
+                    if let TokenError::Unavailable { retry_after, .. } = error {
+                        failure.retry_after = retry_after;
+                    }
+                    return Err(Landing::Failed(failure));
+                }
+                Sent::Failed(failure) if failure.is_unknown => {
+                    if !once_more || self.broker.shutdown.is_cancelled() {
+                        return Err(Landing::Failed(failure));
+                    }
+                    once_more = false;
+                }
+                Sent::Failed(failure) => {
+                    self.unmark(&item).await;
+                    return Err(Landing::Failed(failure));
+                }
+            }
+        }
+    }
+
+    /// Connects, marks the item, sends, reads.
+    async fn send(
+        &self,
+        servers: &Servers,
+        reach: Reach,
+        item: &StoredItem,
+        grant: &StoredGrant,
+        request: Outgoing,
+    ) -> Result<Sent, Landing> {
+        let connected = match servers.connect(&grant.token_url, reach).await {
+            Ok(connected) => connected,
+            Err(error) => return Ok(Sent::Failed(failure_of(&error))),
+        };
+        if matches!(grant.renewal, Renewal::RefreshToken(_)) {
+            self.mark(item).await?;
+        }
+        let clock = self.broker.renewals.clock();
+        let asked = Asked {
+            boot: clock.boot(),
+            wall: clock.wall(),
+        };
+        let answer = match connected.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Sent::Failed(failure_of(&error))),
+        };
+        Ok(match token::read(&answer) {
+            Ok(tokens) => Sent::Tokens(tokens, asked),
+            // it may have said yes in words that we do not know
+            Err(error @ TokenError::Malformed(_)) if answer.status.is_success() => {
+                Sent::Failed(Failure {
+                    is_unknown: true,
+                    ..Failure::new(code_of(&error), error.to_string())
+                })
+            }
+            Err(error) => Sent::Refused(error),
+        })
+    }
+
+    /// What is sent; nothing, if there is nothing to renew it with.
+    fn request(&self, grant: &StoredGrant) -> Result<Option<Outgoing>, Failure> {
+        let client = grant.client.clone().map(Client::from);
+        let resource = grant.resource.as_deref();
+        let scopes = grant.scopes.as_slice();
+        Ok(Some(match &grant.renewal {
+            Renewal::None => return Ok(None),
+            Renewal::RefreshToken(token) => {
+                token::request(&Grant::Refresh { token }, client.as_ref(), resource)
+            }
+            Renewal::ClientCredentials => {
+                let asked = Grant::ClientCredentials { scopes };
+                token::request(&asked, client.as_ref(), resource)
+            }
+            Renewal::ServiceAccount(file) => {
+                let unusable = |reason: String| Failure::new("bad_key_file", reason);
+                let wall = u64::try_from(self.broker.renewals.clock().wall()).unwrap_or(0);
+                let assertion = ServiceAccount::read(file.clone())
+                    .and_then(|account| account.assertion(scopes, wall))
+                    .map_err(|error| unusable(error.to_string()))?;
+                let asked = Grant::Assertion {
+                    assertion: &assertion,
+                };
+                token::request(&asked, client.as_ref(), resource)
+            }
+        }))
+    }
+
+    /// Stores what came, for as long as it takes, and then publishes it (RN2).
+    async fn keep(
+        &self,
+        basis: &StoredItem,
+        tokens: Tokens,
+        asked: Asked,
+        servers: &Servers,
+        reach: Reach,
+    ) -> Result<Landing, Landing> {
+        let mut failures = 0;
+        loop {
+            let last_try = self.broker.shutdown.is_cancelled();
+            let error = {
+                let _changing = self.broker.changing.lock().await;
+                match self.still(basis).await {
+                    Ok(Some(current)) => {
+                        let item = renewed(current, &tokens, asked.wall);
+                        match self.broker.vault.put(&self.item_key(), item.clone()).await {
+                            Ok(()) => {
+                                self.publish(item, asked.boot).await;
+                                return Ok(Landing::Renewed);
+                            }
+                            Err(error) => error,
+                        }
+                    }
+                    Ok(None) => {
+                        self.give_back(basis, &tokens, servers, reach).await;
+                        return Err(Landing::Look);
+                    }
+                    Err(Unstill::Replaced) => return Err(Landing::Look),
+                    Err(Unstill::Vault(error)) => error,
+                }
+            };
+            failures += 1;
+            let reason = format!("the new token cannot be stored: {error}");
+            if last_try {
+                return Err(Landing::failed("not_stored", reason));
+            }
+            if failures == 1 {
+                let (provider, connection) = self.key;
+                tracing::warn!(%provider, %connection, %reason, "renewed, and not usable yet");
+            }
+            let pause = life::pause(failures, None, Chance::random());
+            self.stage.send_replace(Stage::Stuck(NotRenewed {
+                reason: reason.into(),
+                retry_after: pause,
+            }));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.broker.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Puts a stored token in the place of the old one, everywhere. Under `changing`.
+    async fn publish(&self, item: StoredItem, asked: Boot) {
+        let (provider, connection) = self.key;
+        let known = item.grant.as_ref().map(remembered);
+        self.broker.credentials.renewed(self.key, item, asked);
+        self.record_change(|record| {
+            record.state = ConnectionState::Connected;
+            record.grant = known;
+        });
+        self.broker.refresh_runs().await;
+        self.broker.tell(Event::ConnectionChanged {
+            provider: provider.clone(),
+            connection: connection.clone(),
+        });
+    }
+
+    /// Nobody but a person can help (RN4). The token that is there is used until it is over.
+    async fn give_up(&self, basis: &StoredItem, why: Hopeless) -> Result<Landing, Landing> {
+        let (provider, connection) = self.key;
+        let _changing = self.broker.changing.lock().await;
+        let current = match self.still(basis).await {
+            Ok(Some(current)) => current,
+            // somebody has logged in anew, or out
+            Ok(None) | Err(Unstill::Replaced) => return Err(Landing::Look),
+            Err(Unstill::Vault(error)) => return Err(Landing::vault("read the vault", &error)),
+        };
+        let is_dead = self.token.is_dead(self.broker.renewals.clock().boot());
+        let (failure, needs_login) = match why {
+            Hopeless::Known => (None, true),
+            Hopeless::NothingToSend => (
+                Failure::new(
+                    "expired",
+                    "its token is over, and there is none to renew it with",
+                )
+                .into(),
+                is_dead,
+            ),
+            Hopeless::AnswerLost => (
+                Failure::new(
+                    "answer_lost",
+                    "the daemon was ended while it waited for the answer to a renewal; the old \
+                     refresh token may be spent, and sending it again could end the whole login",
+                )
+                .into(),
+                is_dead,
+            ),
+            Hopeless::Refused(failure) => {
+                if self.why == Why::Rejected {
+                    // neither the API nor the server wants it any more
+                    self.token.condemn();
+                }
+                self.unmark_item(current).await;
+                (failure.into(), true)
+            }
+        };
+        if failure.is_some() {
+            self.record_change(|record| {
+                if needs_login {
+                    record.state = ConnectionState::NeedsLogin;
+                }
+                if let Some(grant) = &mut record.grant {
+                    grant.renews = false;
+                }
+            });
+        }
+        self.broker.refresh_runs().await;
+        if failure.is_some() {
+            self.broker.tell(Event::ConnectionChanged {
+                provider: provider.clone(),
+                connection: connection.clone(),
+            });
+        }
+        Ok(Landing::GaveUp(failure))
+    }
+
+    /// The item that the token in memory is from.
+    async fn first_look(&self) -> Result<StoredItem, Landing> {
+        let read = || async {
+            let item = self.broker.vault.get(&self.item_key()).await;
+            let item = item.map_err(|error| Landing::vault("read the vault", &error))?;
+            Ok(item.filter(|item| self.loaded.is_of(&item.secret)))
+        };
+        if let Some(item) = read().await? {
+            return Ok(item);
+        }
+        // a login or a logout is about to publish the routes, or its doing so was cut short
+        let _changing = self.broker.changing.lock().await;
+        if let Some(item) = read().await? {
+            return Ok(item);
+        }
+        let is_old = |loaded: std::sync::Arc<Loaded>| loaded.version == self.loaded.version;
+        if self.broker.credentials.get(self.key).is_some_and(is_old) {
+            self.broker.credentials.forget(&self.key.0, &self.key.1);
+            self.broker.refresh_runs().await;
+        }
+        Err(Landing::Look)
+    }
+
+    /// The item as it is now, if it is still `basis`; `None` if it is gone. Under `changing` (RN3).
+    async fn still(&self, basis: &StoredItem) -> Result<Option<StoredItem>, Unstill> {
+        let found = self.broker.vault.get(&self.item_key()).await;
+        let Some(current) = found.map_err(Unstill::Vault)? else {
+            return Ok(None);
+        };
+        if is_same(basis, &current) {
+            Ok(Some(current))
+        } else {
+            Err(Unstill::Replaced)
+        }
+    }
+
+    /// Marks the item: its refresh token is about to be sent.
+    async fn mark(&self, basis: &StoredItem) -> Result<(), Landing> {
+        let _changing = self.broker.changing.lock().await;
+        let mut item = match self.still(basis).await {
+            Ok(Some(item)) => item,
+            Ok(None) | Err(Unstill::Replaced) => return Err(Landing::Look),
+            Err(Unstill::Vault(error)) => return Err(Landing::vault("read the vault", &error)),
+        };
+        let since = self.broker.renewals.clock().wall();
+        // before: a call that takes too long may be carried out all the same
+        self.broker
+            .renewals
+            .lines()
+            .entry(self.key.clone())
+            .or_default()
+            .notes(since);
+        if let Some(grant) = &mut item.grant {
+            grant.renewing_since = Some(since);
+        }
+        let stored = self.broker.vault.put(&self.item_key(), item).await;
+        stored.map_err(|error| Landing::vault("write to the vault", &error))
+    }
+
+    /// Takes the mark away, because the end of what was sent is known.
+    async fn unmark(&self, basis: &StoredItem) {
+        let _changing = self.broker.changing.lock().await;
+        if let Ok(Some(current)) = self.still(basis).await {
+            self.unmark_item(current).await;
+        }
+    }
+
+    /// The same of an item that was read. Under `changing`.
+    async fn unmark_item(&self, mut item: StoredItem) {
+        let Some(grant) = item.grant.as_mut() else {
+            return;
+        };
+        if grant.renewing_since.take().is_none() {
+            return;
+        }
+        if let Err(error) = self.broker.vault.put(&self.item_key(), item).await {
+            // as long as this daemon lives it knows better
+            let (provider, connection) = self.key;
+            tracing::warn!(%provider, %connection, %error, "the mark of a renewal stays");
+        }
+    }
+
+    /// Gives tokens back that came for a connection which a person has removed in the meantime.
+    async fn give_back(
+        &self,
+        basis: &StoredItem,
+        tokens: &Tokens,
+        servers: &Servers,
+        reach: Reach,
+    ) {
+        let (Some(grant), Some(refresh)) = (&basis.grant, &tokens.refresh) else {
+            return;
+        };
+        let Some(url) = &grant.revocation_url else {
+            return;
+        };
+        let client = grant.client.clone().map(Client::from);
+        let request = revoke::request(refresh, revoke::Hint::Refresh, client.as_ref());
+        let (provider, connection) = self.key;
+        let told = match servers.send(url, reach, request).await {
+            Ok(answer) => revoke::read(&answer),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = told {
+            tracing::warn!(%provider, %connection, %reason, "tokens were not given back");
+        }
+    }
+
+    fn record_change(&self, change: impl FnOnce(&mut ConnectionRecord)) {
+        let (provider, connection) = self.key;
+        if let Err(error) = self.broker.connections.update(provider, connection, change) {
+            tracing::warn!(%provider, %connection, %error, "its record was not changed");
+        }
+    }
+
+    fn record(&self) -> Option<ConnectionRecord> {
+        self.broker.connections.find(&self.key.0, &self.key.1)
+    }
+
+    fn item_key(&self) -> ItemKey {
+        ItemKey::Connection {
+            provider: self.key.0.clone(),
+            connection: self.key.1.clone(),
+        }
+    }
+
+    async fn servers(&self) -> Result<Servers, Landing> {
+        let settings = self.broker.upstream().await;
+        settings
+            .map(super::super::upstream::Settings::servers)
+            .map_err(|error| Landing::failed("settings", error.message))
+    }
+
+    /// How far the server's name may lead: the definitions that are compiled in name servers of the
+    /// internet.
+    fn reach(&self, record: &ConnectionRecord) -> Reach {
+        let catalogue = self.broker.catalogue.load();
+        match catalogue.find(self.key.0.as_str()).map(|it| &it.source) {
+            Some(Source::Custom { .. }) => Reach::Anywhere,
+            Some(Source::Bundled) | None if record.base_url.is_some() => Reach::Anywhere,
+            Some(Source::Bundled) | None => Reach::Public,
+        }
+    }
+}
+
+/// Why an item is not what it was.
+enum Unstill {
+    Replaced,
+    Vault(VaultError),
+}
+
+/// Whether two items are one grant in one state. What a renewal writes down about itself, and what a
+/// person confirms about hosts, changes neither.
+fn is_same(a: &StoredItem, b: &StoredItem) -> bool {
+    let StoredItem {
+        secret,
+        hosts: _,
+        stored_at: _,
+        grant,
+    } = a;
+    let grants = match (grant, &b.grant) {
+        (None, None) => true,
+        (Some(a), Some(b)) => is_same_grant(a, b),
+        _ => false,
+    };
+    same(secret, &b.secret) && grants
+}
+
+fn is_same_grant(a: &StoredGrant, b: &StoredGrant) -> bool {
+    let StoredGrant {
+        flow,
+        renewal,
+        issued_at,
+        lifetime,
+        scopes,
+        client,
+        token_url,
+        revocation_url,
+        resource,
+        rotates: _,
+        renewing_since: _,
+    } = a;
+    let renewals = match (renewal, &b.renewal) {
+        (Renewal::None, Renewal::None)
+        | (Renewal::ClientCredentials, Renewal::ClientCredentials) => true,
+        (Renewal::RefreshToken(a), Renewal::RefreshToken(b))
+        | (Renewal::ServiceAccount(a), Renewal::ServiceAccount(b)) => same(a, b),
+        _ => false,
+    };
+    let clients = match (client, &b.client) {
+        (None, None) => true,
+        (Some(a), Some(b)) => is_same_client(a, b),
+        _ => false,
+    };
+    *flow == b.flow
+        && renewals
+        && *issued_at == b.issued_at
+        && *lifetime == b.lifetime
+        && *scopes == b.scopes
+        && clients
+        && *token_url == b.token_url
+        && *revocation_url == b.revocation_url
+        && *resource == b.resource
+}
+
+fn is_same_client(a: &StoredClient, b: &StoredClient) -> bool {
+    let StoredClient { id, secret, auth } = a;
+    let secrets = match (secret, &b.secret) {
+        (None, None) => true,
+        (Some(a), Some(b)) => same(a, b),
+        _ => false,
+    };
+    *id == b.id && secrets && *auth == b.auth
+}
+
+/// `item` with the tokens that came for it, asked for at `wall` (seconds since 1970).
+fn renewed(mut item: StoredItem, tokens: &Tokens, wall: i64) -> StoredItem {
+    item.secret = tokens.access.clone();
+    item.stored_at = now();
+    let Some(grant) = &mut item.grant else {
+        return item;
+    };
+    grant.issued_at = wall;
+    grant.lifetime = tokens.expires_in.map(|lifetime| lifetime.as_secs());
+    grant.renewing_since = None;
+    if let Some(scopes) = &tokens.scopes {
+        grant.scopes.clone_from(scopes);
+    }
+    if let Renewal::RefreshToken(old) = &mut grant.renewal {
+        // an answer without one keeps the old (RFC 6749, section 6)
+        let other = tokens.refresh.as_ref().filter(|new| !same(old, new));
+        grant.rotates = Some(other.is_some() || grant.rotates == Some(true));
+        if let Some(new) = other {
+            *old = Secret::clone(new);
+        }
+    }
+    item
+}
+
+fn failure_of(error: &HttpError) -> Failure {
+    Failure {
+        is_unknown: matches!(error, HttpError::Lost { .. }),
+        ..Failure::new(
+            match error {
+                HttpError::Url(_) => "bad_url",
+                HttpError::Connect { .. } => "unreachable",
+                HttpError::Lost { .. } => "no_answer",
+            },
+            error.to_string(),
+        )
+    }
+}
+
+/// The codes of RFC 6749, section 5.2, and our own for the rest: the log's are a closed list.
+fn code_of(error: &TokenError) -> &'static str {
+    const KNOWN: [&str; 7] = [
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    ];
+    match error {
+        TokenError::Refused { code, .. } => KNOWN
+            .into_iter()
+            .find(|known| known == code)
+            .unwrap_or("refused"),
+        TokenError::Unavailable { .. } => "unavailable",
+        TokenError::Malformed(_) => "malformed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::providers::Flow;
+
+    pub(super) fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn item(renewal: Renewal, rotates: Option<bool>) -> StoredItem {
+        StoredItem {
+            secret: secret("old-access"),
+            hosts: vec!["api.example.test".to_owned()],
+            stored_at: "then".to_owned(),
+            grant: Some(StoredGrant {
+                flow: Flow::Pkce,
+                renewal,
+                issued_at: 1,
+                lifetime: Some(3600),
+                scopes: vec!["a".to_owned()],
+                client: None,
+                token_url: "https://auth.example.test/token".to_owned(),
+                revocation_url: None,
+                resource: None,
+                rotates,
+                renewing_since: Some(5),
+            }),
+        }
+    }
+
+    fn tokens(refresh: Option<&str>) -> Tokens {
+        Tokens {
+            access: secret("new-access"),
+            refresh: refresh.map(secret),
+            expires_in: Some(Duration::from_secs(60)),
+            scopes: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+        for (came, before, kept, rotates) in [
+            (None, None, "old", false),
+            (Some("old"), None, "old", false),
+            (Some("new"), None, "new", true),
+            (Some("new"), Some(false), "new", true),
+            // a server that replaced it once may do so again
+            (None, Some(true), "old", true),
+        ] {
+            let old = item(Renewal::RefreshToken(secret("old")), before);
+            let new = renewed(old, &tokens(came), 100);
+            assert_eq!(new.secret.expose(), "new-access");
+            assert_eq!(new.hosts, ["api.example.test"]);
+            let grant = new.grant.unwrap();
+            let Renewal::RefreshToken(refresh) = &grant.renewal else {
+                panic!("{:?}", grant.renewal);
+            };
+            assert_eq!(refresh.expose(), kept, "{came:?}");
+            assert_eq!(grant.rotates, Some(rotates), "{came:?} {before:?}");
+            assert_eq!(grant.issued_at, 100);
+            assert_eq!(grant.lifetime, Some(60));
+            assert_eq!(grant.renewing_since, None);
+            assert_eq!(grant.scopes, ["a"]);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_lifetime_forgets_the_old_one() {
+        let answer = Tokens {
+            expires_in: None,
+            scopes: Some(vec!["b".to_owned()]),
+            ..tokens(None)
+        };
+        let new = renewed(item(Renewal::ClientCredentials, None), &answer, 100);
+        let grant = new.grant.unwrap();
+        assert_eq!((grant.lifetime, grant.rotates), (None, None));
+        assert_eq!(grant.scopes, ["b"]);
+    }
+
+    /// RN3: marks and confirmed hosts are not another grant; everything else is.
+    #[test]
+    fn only_marks_and_hosts_leave_a_grant_what_it_is() {
+        let basis = || item(Renewal::RefreshToken(secret("old")), None);
+        let changed = |change: &dyn Fn(&mut StoredGrant)| {
+            let mut other = basis();
+            change(other.grant.as_mut().unwrap());
+            is_same(&basis(), &other)
+        };
+        let mut confirmed = basis();
+        confirmed.hosts.clear();
+        assert!(is_same(&basis(), &confirmed));
+        assert!(changed(&|grant| grant.renewing_since = None));
+        assert!(changed(&|grant| grant.rotates = Some(true)));
+        assert!(!changed(
+            &|grant| grant.renewal = Renewal::RefreshToken(secret("new"))
+        ));
+        assert!(!changed(&|grant| grant.renewal = Renewal::None));
+        assert!(!changed(&|grant| grant.issued_at = 2));
+        assert!(!changed(&|grant| grant.token_url.push('x')));
+        assert!(!changed(&|grant| grant.resource = Some("x".to_owned())));
+        let mut other = basis();
+        other.secret = secret("other");
+        assert!(!is_same(&basis(), &other));
+        other = basis();
+        other.grant = None;
+        assert!(!is_same(&basis(), &other));
+    }
+
+    #[test]
+    fn what_is_logged_is_of_a_closed_list() {
+        let refused = |code: &str| TokenError::Refused {
+            code: code.to_owned(),
+            description: None,
+        };
+        assert_eq!(code_of(&refused("invalid_grant")), "invalid_grant");
+        assert_eq!(code_of(&refused("bad_refresh_token")), "refused");
+    }
+}
