@@ -89,7 +89,7 @@ fn a_websites_session_fills_all_its_places_once() {
              Content-Length: 0\r\n\r\n"
         );
         let answer = run.proxy().ask(host, &request).unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.code(), None, "{}", answer.text);
         let seen = stand_in.last();
         for (name, values) in [
             ("cookie", vec![secret.as_str()]),
@@ -182,7 +182,7 @@ fn a_program_never_reaches_a_token_endpoint_with_a_credential() {
         ("a.klaviyo.com", "/api/oauth/token"),
     ] {
         let answer = run.proxy().get(host, path).unwrap();
-        assert_eq!(answer.status, 200, "{host}{path}: {}", answer.text);
+        assert_eq!(answer.code(), None, "{host}{path}: {}", answer.text);
         assert_eq!(
             stand_in.last().header("authorization").len(),
             1,
@@ -215,7 +215,7 @@ fn asked(run: &LiveRun, path: &str) -> String {
     let answer = run.proxy().get(OWN, path).unwrap();
     match answer.code() {
         Some(code) => code.to_owned(),
-        None => answer.status.to_string(),
+        None => "arrived".to_owned(),
     }
 }
 
@@ -238,7 +238,7 @@ fn a_token_of_an_own_server_goes_to_that_server_and_nowhere_else() {
     );
     let run = LiveRun::start(&home, &[]);
     for path in ["/api/v3/user", "/api/graphql"] {
-        assert_eq!(asked(&run, path), "200", "{path}");
+        assert_eq!(asked(&run, path), "arrived", "{path}");
         let bearer = format!("Bearer {}", token.secret());
         assert_eq!(stand_in.last().header("authorization"), [bearer.as_str()]);
     }
@@ -269,7 +269,7 @@ fn an_own_server_that_lost_its_connection_is_refused_also_after_a_crash() {
     for crash in [false, true] {
         let (stand_in, home) = own_server();
         let run = LiveRun::start(&home, &[]);
-        assert_eq!(asked(&run, "/api/v3/user"), "200");
+        assert_eq!(asked(&run, "/api/v3/user"), "arrived");
         if crash {
             home.crash_daemon();
         }
