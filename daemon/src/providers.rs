@@ -5,7 +5,7 @@
 //!    [`bundled`]) and lays the user's own files over them.
 //! 2. Each file is read by [`parse_definition`]: our format by `native`, the Python product's two
 //!    dialects by `dialect`, both over `document`, which knows field paths and lines.
-//! 3. [`browser`] says what is asked for and stored of a website's session, `server` what a definition
+//! 3. [`session`] says what is asked for and stored of a website's session, `server` what a definition
 //!    means for a server that a person runs.
 //! 4. `check` compares definitions with each other and with what was known at login.
 //!
@@ -16,7 +16,6 @@
 //!
 //! Not here: matching requests (`routing`), stored credentials (`vault`, `connections`).
 
-pub mod browser;
 mod bundled;
 mod catalogue;
 mod check;
@@ -31,6 +30,7 @@ mod parse;
 mod problem;
 mod render;
 mod server;
+pub mod session;
 mod signature;
 mod suggest;
 

@@ -126,6 +126,16 @@ impl Broker {
         pid: u32,
     ) -> Result<LoginStarted, WireError> {
         let entry = self.definition(&request.provider)?;
+        if let Some(reason) = entry.definition.not_yet() {
+            return Err(WireError::new(
+                ErrorCode::NotAvailableYet,
+                format!(
+                    "`{}` cannot be logged in to yet: {reason}",
+                    request.provider
+                ),
+            )
+            .hint("`authsome list --all` marks the providers that work"));
+        }
         match &entry.definition.auth {
             Auth::ApiKey => self.begin_key_login(&entry, request, pid).await,
             Auth::Browser(_) => self.begin_cookie_login(&entry, request, pid).await,

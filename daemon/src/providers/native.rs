@@ -38,7 +38,6 @@ use authsome_proto::ProviderName;
 
 use self::auth::read_auth;
 use self::routes::read_routes;
-use super::browser;
 use super::definition::{
     Auth, Availability, Browser, Definition, EnvValue, EnvVariable, Kind, RouteRule,
 };
@@ -46,7 +45,7 @@ use super::document::{Item, Report, Table};
 use super::fields::{self, checked, url_of};
 use super::key_pattern::KeyPattern;
 use super::problem::quoted;
-use super::suggest;
+use super::{session, suggest};
 use crate::routing::{HostPattern, Slot, Template};
 
 /// The version this reader knows.
@@ -162,8 +161,8 @@ pub(super) fn put_session(
     env: &[EnvVariable],
     routes: &mut [RouteRule],
 ) {
-    browser.also_asked = browser::also_asked(browser, env);
-    let session = match browser::session_of(browser) {
+    browser.also_asked = session::also_asked(browser, env);
+    let session = match session::session_of(browser) {
         Ok(session) => Arc::new(session),
         Err(message) => return report.error("browser", at, message),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use authsome_proto::request::Login;
 use authsome_proto::response::LoginStarted;
-use authsome_proto::{ErrorCode, Response, WireError};
+use authsome_proto::{Response, WireError};
 
 use super::keep::NewCredential;
 use super::key::not_asked;
@@ -13,7 +13,7 @@ use super::target::Named;
 use super::{Advance, Broker, LoginState, Session, Setback, Target};
 use crate::connections::GrantRecord;
 use crate::login::{Asked, Submission};
-use crate::providers::{Auth, Entry, browser};
+use crate::providers::{Auth, Entry, session};
 
 /// A login that waits for cookies.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl CookieLogin {
             Auth::Browser(browser) => browser.entry_url.clone(),
             Auth::ApiKey | Auth::OAuth2(_) => String::new(),
         };
-        let (names, needed) = browser::asked_cookies(&self.named.definition);
+        let (names, needed) = session::asked_cookies(&self.named.definition);
         Asked::Cookies {
             entry_url,
             names,
@@ -54,20 +54,14 @@ impl Broker {
         login: &CookieLogin,
         submission: Submission,
     ) -> Result<Advance, Setback> {
-        let definition = &login.named.definition;
-        let (Submission::Cookies(cookies), Auth::Browser(facts)) = (submission, &definition.auth)
+        let (Submission::Cookies(cookies), Auth::Browser(browser)) =
+            (submission, &login.named.definition.auth)
         else {
             return Err(not_asked(session).into());
         };
-        let secret = browser::cookie_secret(facts, &cookies).map_err(|error| {
-            WireError::new(
-                ErrorCode::InvalidSecret,
-                format!("these are no cookies of {}", definition.display_name),
-            )
-            .because(&error)
-            .hint("copy the values once more from the browser's developer tools")
-        })?;
-        let expires_at = browser::session_lifetime(facts)
+        let secret = session::cookie_secret(browser, &cookies)
+            .map_err(|error| error.explain(&login.named.definition.name))?;
+        let expires_at = session::lifetime(browser)
             .and_then(|lifetime| jiff::Timestamp::now().checked_add(lifetime).ok())
             .and_then(|at| at.round(jiff::Unit::Second).ok())
             .map(|at| at.to_string());

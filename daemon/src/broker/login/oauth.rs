@@ -296,6 +296,14 @@ impl Broker {
         if login.flow == Flow::JwtBearer {
             return Ok(AtHand::Ask(None));
         }
+        // Postiz's dialect knows no clients
+        if login.flow == Flow::DeviceCode && login.how_devices_ask() == DeviceTokenRequest::Json {
+            return Ok(AtHand::Known(Client {
+                id: client_id.unwrap_or_default(),
+                secret: None,
+                auth: login.facts.client_auth,
+            }));
+        }
         if let Some(id) = client_id {
             check_client_id(&id)?;
             return Ok(AtHand::Ask(Some(id)));

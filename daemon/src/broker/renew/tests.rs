@@ -161,6 +161,7 @@ impl World {
             started_at: now(),
             spec,
             names: Vec::new(),
+            had_servers: BTreeSet::new(),
             had: BTreeSet::new(),
             proxy_port: 0,
             direct_port: None,

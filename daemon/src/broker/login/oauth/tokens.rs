@@ -171,6 +171,7 @@ impl Broker {
         let provider = &login.named.definition.name;
         if let Some(client) = &client
             && login.flow != Flow::DcrPkce
+            && !client.id.is_empty()
         {
             self.remember_client(provider, &login.server, client, None)
                 .await?;

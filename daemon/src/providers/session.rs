@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use authsome_proto::Secret;
 use authsome_proto::secret::SECRET_MAX;
+use authsome_proto::{ErrorCode, ProviderName, Secret, WireError};
 use http::HeaderValue;
 
 use super::definition::{Auth, Browser, Definition, EnvValue, EnvVariable};
@@ -47,6 +47,18 @@ pub enum CookieError {
     /// One cookie with two values.
     #[error("the cookie `{0}` is given twice")]
     Twice(String),
+}
+
+impl CookieError {
+    /// The same for a person who logs in to `provider`.
+    pub fn explain(&self, provider: &ProviderName) -> WireError {
+        WireError::new(
+            ErrorCode::InvalidSecret,
+            format!("these cookies are no session of `{provider}`"),
+        )
+        .because(self)
+        .hint("copy each value once more from the browser where you are logged in")
+    }
 }
 
 /// The cookies that a person is asked for, and how many of them, from the first, are needed. None
@@ -107,7 +119,7 @@ pub fn cookie_secret(
 }
 
 /// How long a session lasts from its login, where the definition says it.
-pub fn session_lifetime(browser: &Browser) -> Option<Duration> {
+pub fn lifetime(browser: &Browser) -> Option<Duration> {
     let hours = browser.ttl_hours.map(u64::from)?;
     Some(Duration::from_secs(hours * 60 * 60))
 }
@@ -223,7 +235,7 @@ mod tests {
         for rule in &definition.routes {
             assert!(rule.slot.fill(&secret).is_ok());
         }
-        let hours = session_lifetime(browser(&definition));
+        let hours = lifetime(browser(&definition));
         assert_eq!(hours, Some(Duration::from_secs(86_400)));
     }
 
