@@ -84,7 +84,13 @@ enum Advance {
     /// There is more for a person to do.
     Next(LoginStep),
     /// The login is done.
-    Done(Response),
+    Done(Box<Response>),
+}
+
+impl Advance {
+    fn done(response: Response) -> Self {
+        Self::Done(Box::new(response))
+    }
 }
 
 /// Why something that was handed over did not do.
@@ -269,7 +275,7 @@ impl Broker {
         };
         match self.advance(&session, submission).await? {
             Advance::Next(step) => Ok(Response::LoginStarted(session.started(step))),
-            Advance::Done(response) => Ok(response),
+            Advance::Done(response) => Ok(*response),
         }
     }
 
@@ -322,7 +328,7 @@ impl Broker {
                 Ok(Advance::Next(step))
             }
             Ok(Advance::Done(response)) => {
-                session.end(Ok(response.clone()));
+                session.end(Ok((*response).clone()));
                 Ok(Advance::Done(response))
             }
             Err(Setback::Again(error)) => {

@@ -344,21 +344,21 @@ impl Broker {
                 let client = login.client(id, secret).map_err(again)?;
                 if login.flow == Flow::ClientCredentials {
                     let done = self.ask_for_itself(session, login, client).await;
-                    return done.map(Advance::Done).map_err(again);
+                    return done.map(Advance::done).map_err(again);
                 }
                 let step = self.go(session, login, client).await.map_err(again)?;
                 Ok(Advance::Next(step))
             }
             (Progress::ServiceAccount, Submission::Secret(file)) => {
                 let done = self.ask_with_key(session, login, file).await;
-                done.map(Advance::Done).map_err(|error| {
+                done.map(Advance::done).map_err(|error| {
                     login.set(Progress::ServiceAccount);
                     Setback::Again(error)
                 })
             }
             (Progress::Code { client, pkce, .. }, Submission::Callback(callback)) => {
                 let done = self.exchange(session, login, client, &pkce, callback).await;
-                done.map(Advance::Done).map_err(Setback::Over)
+                done.map(Advance::done).map_err(Setback::Over)
             }
             (progress, _) => {
                 login.set(progress);

@@ -159,17 +159,17 @@ impl Session {
     }
 }
 
-/// For people: `cookies `a`, `b`; header `c``.
+/// For people: the names of its cookies and headers.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         if self.cookie_header {
             let names = self.cookies.iter().map(|cookie| quoted(&cookie.name));
-            parts.push(counted("cookie", names.collect()));
+            parts.push(counted("cookie", &names.collect::<Vec<_>>()));
         }
         let copies = self.copies.iter().map(|copy| quoted(copy.header.as_str()));
         let fixed = self.fixed.iter().map(|(name, _)| quoted(name.as_str()));
-        parts.push(counted("header", copies.chain(fixed).collect()));
+        parts.push(counted("header", &copies.chain(fixed).collect::<Vec<_>>()));
         parts.retain(|part| !part.is_empty());
         f.write_str(&parts.join("; "))
     }
@@ -179,8 +179,8 @@ fn quoted(name: &str) -> String {
     format!("`{name}`")
 }
 
-fn counted(what: &str, names: Vec<String>) -> String {
-    match names.as_slice() {
+fn counted(what: &str, names: &[String]) -> String {
+    match names {
         [] => String::new(),
         [one] => format!("{what} {one}"),
         many => format!("{what}s {}", many.join(", ")),
