@@ -181,6 +181,17 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Takes the definition of a login back that could not be stored.
+    pub(super) fn drop_definition(&self, definition: &Definition) {
+        let target = self.override_file(&definition.name);
+        if let Err(error) = std::fs::remove_file(&target) {
+            tracing::warn!(%error, file = %target.display(), "not taken back");
+        }
+        self.reload_definitions();
+    }
+}
+
 impl Address {
     fn parse(text: &str) -> Result<Self, WireError> {
         let url = Url::parse(text).map_err(|_| bad_address(text, "it is no URL"))?;

@@ -326,7 +326,7 @@ mod tests {
                 "x-active: yes"
             ]
         );
-        assert_eq!(both.emptied(), [] as [HeaderName; 0]);
+        assert!(both.emptied().is_empty());
         // what is not there is emptied all the same, and what nobody asks for any more is not sent
         let less = filled(&session(true), "old=1; csrf=c; sid=a").unwrap();
         assert_eq!(
@@ -375,7 +375,7 @@ mod tests {
         };
         assert!(new(&["a"], vec![copy("a", "x-a", "")], &["x-b"]).is_ok());
         for (copies, headers) in [
-            (vec![copy("a", "x-a", "")], &["x-a"] as &[_]),
+            (vec![copy("a", "x-a", "")], &["x-a"][..]),
             (vec![copy("a", "x-a", "")], &["x_a"]),
             (vec![copy("a", "x-a", ""), copy("a", "x-a", "")], &[]),
             (vec![], &["cookie"]),

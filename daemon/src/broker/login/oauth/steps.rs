@@ -6,6 +6,7 @@ use authsome_proto::request::LoginVia;
 use authsome_proto::response::LoginStep;
 use authsome_proto::{Response, WireError};
 
+use super::tokens::{Brought, unix_now};
 use super::{Progress, SignIn, is_about_client};
 use crate::broker::Broker;
 use crate::broker::login::{Session, Target, ended, no_page};
@@ -174,7 +175,7 @@ impl Broker {
         let mut pause = poll.interval();
         let too_old = tokio::time::Instant::now() + code.expires_in;
         let mut state = session.state.subscribe();
-        let tokens = loop {
+        let brought = loop {
             tokio::select! {
                 () = ended(&mut state) => return,
                 () = tokio::time::sleep_until(too_old) => {
@@ -188,11 +189,12 @@ impl Broker {
                 Ok(servers) => servers,
                 Err(error) => break Err(error),
             };
+            let asked_at = unix_now();
             let answer = servers.send(&login.facts.token_url, login.reach, request);
             pause = match answer.await {
                 Ok(answer) => match poll.answered(&answer, how) {
                     device::Next::Wait(pause) => pause,
-                    device::Next::Done(tokens) => break Ok(tokens),
+                    device::Next::Done(tokens) => break Ok(Brought { tokens, asked_at }),
                     device::Next::Failed(error) => break Err(login.token_failed(&error)),
                 },
                 Err(error) => {
@@ -202,9 +204,9 @@ impl Broker {
             };
         };
         let _turn = session.turn.lock().await;
-        let done = match tokens {
-            Ok(tokens) => {
-                self.keep_tokens(session, login, tokens, Some(client), None)
+        let done = match brought {
+            Ok(brought) => {
+                self.keep_tokens(session, login, brought, Some(client), None)
                     .await
             }
             Err(error) => Err(error),
