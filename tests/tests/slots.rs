@@ -118,6 +118,55 @@ fn a_websites_session_fills_all_its_places_once() {
     assert_eq!(home.search(), []);
 }
 
+/// What people paste is what goes on the wire, and a session that is none is refused unrepeated.
+#[test]
+fn a_session_that_is_pasted_is_checked_and_used() {
+    let hosts = ["www.linkedin.com", "linkedin.com"];
+    let stand_in = StandIn::start(&hosts);
+    let home = Home::with(&stand_in);
+    let token = home.canary();
+    let login = |text: String| {
+        let words = ["login", "linkedin-browser", "--stdin"];
+        home.authsome(words).stdin(text).output()
+    };
+    for bad in [
+        format!("li_at={}", token.secret()),
+        format!("li_at={}; JSESSIONID=a\\b", token.secret()),
+    ] {
+        let refused = login(bad).exited(1);
+        assert!(refused.stderr.contains("JSESSIONID"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains(token.secret()));
+    }
+    login(format!(
+        "li_at={}\nJSESSIONID=\"ajax:12\"\n",
+        token.secret()
+    ))
+    .succeeded();
+    let run = LiveRun::start(&home, &[]);
+    for variable in ["LINKEDIN_LI_AT", "LINKEDIN_JSESSIONID"] {
+        assert_eq!(run.variable(variable), "authsome-proxy-managed");
+    }
+    let answer = run
+        .proxy()
+        .get("www.linkedin.com", "/voyager/api/me")
+        .unwrap();
+    assert_eq!(answer.code(), None, "{}", answer.text);
+    let seen = stand_in.last();
+    let cookies = format!("li_at={}; JSESSIONID=\"ajax:12\"", token.secret());
+    assert_eq!(seen.header("cookie"), [cookies.as_str()]);
+    assert_eq!(seen.header("csrf-token"), ["ajax:12"]);
+    let got = home
+        .authsome(["get", "linkedin-browser", "--json"])
+        .output();
+    let expires = got.succeeded().json()["expires_at"].clone();
+    assert!(
+        expires.as_str().is_some_and(|at| at.starts_with("20")),
+        "{expires}"
+    );
+    drop(run);
+    assert_eq!(home.search(), []);
+}
+
 /// A session whose definition wants more than was stored is no credential.
 #[test]
 fn a_session_that_lacks_a_cookie_needs_a_login() {
@@ -216,6 +265,38 @@ fn asked(run: &LiveRun, path: &str) -> String {
     match answer.code() {
         Some(code) => code.to_owned(),
         None => "arrived".to_owned(),
+    }
+}
+
+#[test]
+fn an_address_that_is_no_server_of_the_provider_is_refused_at_the_login() {
+    let home = Home::new();
+    for (provider, address, said) in [
+        ("slack", "https://slack.corp.example", "at one place only"),
+        ("reddit", "https://reddit.corp.example", "at one place only"),
+        ("github", "http://github.corp.example", "https://"),
+        ("github", "github.corp.example", "https://"),
+        (
+            "github",
+            "https://user:hunter2@github.corp.example",
+            "its host",
+        ),
+        ("gitlab", "https://git.corp.example/a/../b", "its path"),
+        (
+            "gitlab",
+            "https://git.corp.example/?x=1",
+            "neither `?` nor `#`",
+        ),
+    ] {
+        let words = ["login", provider, "--no-browser", "--base-url", address];
+        let refused = home.authsome(words).output();
+        assert_ne!(refused.code(), Some(0), "{provider} {address}");
+        assert!(
+            refused.stderr.contains(said),
+            "{provider} {address}: {}",
+            refused.stderr
+        );
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
     }
 }
 
