@@ -5,10 +5,11 @@
 //! does not depend on how people log in.
 
 use authsome_proto::Secret;
+use authsome_tests::authority::{Authority, Endpoint};
 use authsome_tests::{Canary, Home, LiveRun, StandIn};
 use authsomed::connections::{ConnectionRecord, ConnectionState, Connections};
 use authsomed::vault::{ItemKey, PassphraseWish, StoreChoice, StoredItem, Vault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Stores a connection as its login does.
 fn store(home: &Home, provider: &str, secret: &str, hosts: &[&str], base_url: Option<&str>) {
@@ -246,6 +247,48 @@ fn a_program_never_reaches_a_token_endpoint_with_a_credential() {
 const OWN: &str = "github.corp.example";
 const PUBLIC: &str = "api.github.com";
 
+/// What a login with `--base-url` stores is what its routes need, and nothing is asked elsewhere.
+#[test]
+fn a_login_at_an_own_server_is_for_that_server() {
+    let authority = Authority::builder()
+        .names(&[OWN])
+        .routes(json!({ "token": "/login/oauth/access_token" }))
+        .start();
+    let home = Home::builder().reaches(&authority).build();
+    let client = authority.confidential();
+    let words = [
+        "login",
+        "github",
+        "--base-url",
+        "https://GitHub.Corp.Example/",
+        "--flow",
+        "client_credentials",
+        "--scopes",
+        "read",
+        "--client-id",
+        &client.id,
+        "--stdin",
+    ];
+    let secret = client.secret.clone().unwrap();
+    home.authsome(words).stdin(secret).output().succeeded();
+    assert_eq!(authority.requests_to(Endpoint::Token).len(), 1);
+    let listed = home.authsome(["list", "--json"]).output().succeeded();
+    let connection = listed.json()["connections"][0].clone();
+    assert_eq!(connection["base_url"], "https://github.corp.example");
+    assert_eq!(connection["hosts"], json!(["github.corp.example/api/**"]));
+    assert_eq!(connection["unconfirmed_hosts"], json!([]));
+    for (url, expected) in [
+        ("https://github.corp.example/api/v3/user", "inject"),
+        (
+            "https://github.corp.example/login/oauth/access_token",
+            "oauth_endpoint",
+        ),
+        ("https://api.github.com/user", "tunnel"),
+    ] {
+        assert_eq!(outcome(&explain(&home, &["GET", url])), expected, "{url}");
+    }
+}
+
 fn own_server() -> (StandIn, Home) {
     let stand_in = StandIn::start(&[OWN, PUBLIC]);
     let home = Home::with(&stand_in);
@@ -313,10 +356,7 @@ fn a_token_of_an_own_server_goes_to_that_server_and_nowhere_else() {
         listed["connections"][0]["hosts"][0],
         "github.corp.example/api/**"
     );
-    assert_eq!(
-        listed["connections"][0]["unconfirmed_hosts"],
-        Value::Array(Vec::new())
-    );
+    assert_eq!(listed["connections"][0]["unconfirmed_hosts"], json!([]));
     let run = LiveRun::start(&home, &[]);
     for path in ["/api/v3/user", "/api/graphql"] {
         assert_eq!(asked(&run, path), "arrived", "{path}");
