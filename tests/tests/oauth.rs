@@ -4,5 +4,18 @@
 #[path = "oauth/world.rs"]
 mod world;
 
+#[path = "oauth/typist.rs"]
+mod typist;
+
 #[path = "oauth/flows.rs"]
 mod flows;
+
+#[path = "oauth/typed.rs"]
+mod typed;
+
+#[path = "oauth/refusals.rs"]
+mod refusals;
+
+#[path = "oauth/redirect.rs"]
+mod redirect;
+
