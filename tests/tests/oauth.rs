@@ -19,3 +19,17 @@ mod refusals;
 #[path = "oauth/redirect.rs"]
 mod redirect;
 
+#[path = "oauth/revoke.rs"]
+mod revoke;
+
+#[path = "oauth/browser.rs"]
+mod browser;
+
+#[path = "oauth/mcp.rs"]
+mod mcp;
+
+#[path = "oauth/attack.rs"]
+mod attack;
+
+#[path = "oauth/guard.rs"]
+mod guard;

@@ -47,7 +47,10 @@ fn a_client_proves_itself_as_the_definition_says() {
         assert_eq!((request.auth.as_str(), request.status), (auth, Some(200)));
         let has_secret = request.params.contains_key("client_secret");
         assert_eq!(has_secret, client_auth == "body", "{request:?}");
-        let asked = world.authority.requests_to(Endpoint::Authorization).remove(0);
+        let asked = world
+            .authority
+            .requests_to(Endpoint::Authorization)
+            .remove(0);
         assert_eq!(asked.params["code_challenge_method"], "S256");
         assert_eq!(world.call(), "200");
     }
@@ -116,7 +119,9 @@ fn a_code_is_entered_on_another_device() {
     world.watch();
     // the server asked for one second; five are waited at least, so one question was enough (O5)
     assert_eq!(world.authority.requests_to(Endpoint::Token).len(), 1);
-    let run = world.home.authsome(["run", "--connection", "example=device", "--"]);
+    let run = world
+        .home
+        .authsome(["run", "--connection", "example=device", "--"]);
     run.args(["curl", "-sSf", "https://api.example.com/things"])
         .output()
         .succeeded();
@@ -130,7 +135,10 @@ fn a_person_says_no_on_another_device() {
     know_client(&mut world);
     let begun = world.begin_device();
     world.authority.deny_device(text(&begun, "user_code"));
-    world.resume(&begun).exited(1).said(&["access_denied"]);
+    world
+        .resume(&begun)
+        .exited(1)
+        .said(&["refused at Example: access_denied"]);
     world.watch();
     let list = world.home.authsome(["list"]).output().succeeded();
     assert!(!list.stdout.contains("device"), "{list}");
@@ -142,10 +150,10 @@ fn nobody_enters_the_code_in_time() {
     know_client(&mut world);
     world.authority.set_device_ttl(Duration::from_secs(2));
     let begun = world.begin_device();
-    world
-        .resume(&begun)
-        .exited(1)
-        .said(&["the code", "start again with `authsome login example"]);
+    world.resume(&begun).exited(1).said(&[
+        "the code for `example` was not entered in time",
+        "start again with `authsome login example",
+    ]);
     world.watch();
 }
 
@@ -231,7 +239,9 @@ fn a_service_account_logs_in_with_its_key_file() {
         .said(&["is not for `example`", "https://auth.example.com/token"]);
     log_in(&["--stdin"], "{}").exited(1).said(&["key file"]);
     world.authority.add_service_account(EMAIL, &others);
-    log_in(&["--stdin"], &good).exited(1).said(&["invalid_grant"]);
+    log_in(&["--stdin"], &good)
+        .exited(1)
+        .said(&["invalid_grant"]);
     world.authority.add_service_account(EMAIL, &public);
     let path = path.to_str().unwrap();
     log_in(&["--key-file", path], "")
@@ -251,15 +261,19 @@ fn other_scopes_are_asked_for_and_shown() {
     let client = world.authority.confidential().clone();
     let secret = client.secret.unwrap();
     let scopes = ["--scopes", "openid,write", "--scopes", "offline_access"];
-    let output = world
-        .log_in_as(&client.id, &secret, &scopes)
-        .succeeded();
-    let asked = world.authority.requests_to(Endpoint::Authorization).remove(0);
+    let output = world.log_in_as(&client.id, &secret, &scopes).succeeded();
+    let asked = world
+        .authority
+        .requests_to(Endpoint::Authorization)
+        .remove(0);
     assert_eq!(asked.params["scope"], "openid write offline_access");
     assert!(output.stdout.contains("write"), "{output}");
     assert!(!output.stdout.contains("read"), "{output}");
     assert_eq!(world.call(), "200");
     let sent = world.api.bearers().pop().flatten().unwrap();
     let scope = world.authority.token(&sent).scope;
-    assert!(scope.contains("write") && !scope.contains("read"), "{scope}");
+    assert!(
+        scope.contains("write") && !scope.contains("read"),
+        "{scope}"
+    );
 }

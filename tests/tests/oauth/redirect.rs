@@ -25,7 +25,10 @@ fn the_redirect_uri_is_the_same_wherever_it_is_shown_and_it_is_served() {
 
     // the terminal
     let typist = Typist::start(&world.home, "example --connection other");
-    typist.sees("must be exactly").sees(&shown).sees("Client id");
+    typist
+        .sees("must be exactly")
+        .sees(&shown)
+        .sees("Client id");
     drop(typist);
 
     // what the server is told
@@ -43,7 +46,10 @@ fn the_redirect_uri_is_the_same_wherever_it_is_shown_and_it_is_served() {
 
     // and it answers: to a stranger with a refusal, to the right one with the login
     agent.get(&shown).expect(400);
-    world.authority.approve_and_return(text(&output, "url")).expect(303);
+    world
+        .authority
+        .approve_and_return(text(&output, "url"))
+        .expect(303);
     world.resume(&output).succeeded();
     world.watch();
 }

@@ -95,9 +95,7 @@ fn an_address_is_handed_over_by_another_command() {
     let mut world = World::new(&["pkce"]);
     world.log_in().succeeded();
     let begun = world.begin(&["--connection", "second"]);
-    let back = world
-        .authority
-        .approve(crate::world::text(&begun, "url"));
+    let back = world.authority.approve(crate::world::text(&begun, "url"));
     let resume = |text: &str| {
         world
             .home

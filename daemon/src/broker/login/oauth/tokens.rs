@@ -188,7 +188,8 @@ impl Broker {
     }
 }
 
-fn refused(login: &SignIn, refusal: Refusal) -> WireError {
+/// The error of a person who said no, or of a server that did.
+pub(super) fn refused(login: &SignIn, refusal: Refusal) -> WireError {
     let name = &login.named.definition.display_name;
     let mut error = WireError::new(
         ErrorCode::LoginRefused,
