@@ -278,12 +278,7 @@ fn hostile() -> (Faults, Home) {
 /// A login by address that must not get anywhere; what it said.
 fn fails(home: &Home) -> Output {
     let output = home
-        .authsome([
-            "login",
-            "https://evil.example.com/mcp",
-            "--no-wait",
-            "--json",
-        ])
+        .authsome(["login", "https://evil.example.com/mcp", "--no-wait"])
         .output()
         .exited(1);
     assert!(output.stderr.starts_with("error: "), "{output}");
@@ -485,7 +480,7 @@ fn names_of_a_hostile_server_are_plain_text_o5() {
 
 #[test]
 fn device_answers_of_a_hostile_server_o5() {
-    let (_, evil, home) = two_servers(&json!({ "flows": ["device_code"] }));
+    let (_world, evil, home) = two_servers(&json!({ "flows": ["device_code"] }));
     let good = json!({
         "device_code": "dc-hostile",
         "user_code": "ABCD-EFGH",
@@ -639,7 +634,7 @@ fn a_port_that_is_taken_is_told_with_its_holder() {
     let output = output.said(&["port", &port, &pid]);
     drop(holder);
     assert!(!output.stdout.contains("http://"), "{output}");
-    // the client can be entered on the terminal, and the answer pasted: no port is needed
+    // nothing of it is left in the way
     world
         .home
         .authsome(["login", PROVIDER, "--no-wait"])
@@ -704,6 +699,27 @@ fn a_login_that_is_interrupted_closes_its_port_and_is_forgotten() {
             assert!(reply.is_ok_and(|reply| reply.status < 500));
         }
     }
+}
+
+#[test]
+fn logins_that_are_interrupted_before_they_begin_are_not_counted() {
+    let (evil, home) = hostile();
+    evil.metadata("evil.example.com", &json!({}));
+    let client = json!({ "client_id": "mine", "token_endpoint_auth_method": "none" });
+    // more than may wait at once
+    for at in 1..=33 {
+        evil.next("/reg", [Fault::silent()]);
+        let words = ["login", "https://evil.example.com/mcp", "--no-wait"];
+        let login = home.authsome(words).spawn();
+        wait_until("the registration", Duration::from_secs(20), || {
+            evil.requests_for("/reg").len() == at
+        });
+        login.signal(nix::sys::signal::Signal::SIGINT);
+        assert_ne!(login.wait().code(), Some(0));
+    }
+    evil.always("/reg", Fault::json(201, &client));
+    let words = ["login", "https://evil.example.com/mcp", "--no-wait"];
+    home.authsome(words).output().succeeded();
 }
 
 fn without_nulls(mut value: Value) -> Value {
