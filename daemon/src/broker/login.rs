@@ -78,6 +78,24 @@ struct Session {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// A session that nobody attends yet. It is taken back when it gets no first step, also because the
+/// client went away while a server was asked for it.
+#[derive(Debug)]
+struct Begun {
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    submissions: Option<mpsc::Receiver<Submitted>>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.submissions.is_some() {
+            self.broker.logins.lock().remove(&self.session.id);
+            self.broker.pages.load().withdraw(&self.session.id);
+        }
+    }
+}
+
 /// What came of something that was handed over.
 #[derive(Debug)]
 enum Advance {
@@ -156,19 +174,19 @@ impl Broker {
         via: LoginVia,
         pid: u32,
     ) -> Result<LoginStarted, WireError> {
-        let (session, submissions) = self.new_session(target, via, pid).await?;
-        let step = self.ask(&session).await;
-        self.start_session(session, submissions, step)
+        let begun = self.new_session(target, via, pid).await?;
+        let step = self.ask(&begun.session).await?;
+        self.start_session(begun, step)
     }
 
     /// A session that nobody attends yet. A vault that is shut is said before a person is asked
     /// for anything.
     async fn new_session(
-        &self,
+        self: &Arc<Self>,
         target: Target,
         via: LoginVia,
         pid: u32,
-    ) -> Result<(Arc<Session>, mpsc::Receiver<Submitted>), WireError> {
+    ) -> Result<Begun, WireError> {
         self.vault
             .install_secret()
             .await
@@ -197,7 +215,11 @@ impl Broker {
         }
         logins.insert(session.id.clone(), Arc::clone(&session));
         drop(logins);
-        Ok((session, submissions))
+        Ok(Begun {
+            broker: Arc::clone(self),
+            session,
+            submissions: Some(submissions),
+        })
     }
 
     /// Asks for what the target's form shows: on a page, or from the client.
@@ -227,20 +249,15 @@ impl Broker {
         }
     }
 
-    /// Sets a session going with its first step, or takes it back.
+    /// Sets a session going with its first step.
     fn start_session(
         self: &Arc<Self>,
-        session: Arc<Session>,
-        submissions: mpsc::Receiver<Submitted>,
-        step: Result<LoginStep, WireError>,
+        mut begun: Begun,
+        step: LoginStep,
     ) -> Result<LoginStarted, WireError> {
-        let step = match step {
-            Ok(step) => step,
-            Err(error) => {
-                self.logins.lock().remove(&session.id);
-                self.pages.load().withdraw(&session.id);
-                return Err(error);
-            }
+        let session = Arc::clone(&begun.session);
+        let Some(submissions) = begun.submissions.take() else {
+            return Err(session.was_cancelled());
         };
         session.wait_for(step.clone());
         let started = session.started(step);
@@ -370,7 +387,10 @@ impl Broker {
             tokio::select! {
                 biased;
                 () = ended(&mut state) => break,
-                () = session.cancelled.cancelled() => give_up(ErrorCode::LoginCancelled, "was cancelled"),
+                () = session.cancelled.cancelled() => {
+                    self.note_failure(session);
+                    session.end(Err(session.was_cancelled()));
+                }
                 () = self.shutdown.cancelled() => {
                     give_up(ErrorCode::ShuttingDown, "ended with the daemon");
                 }
@@ -408,12 +428,20 @@ impl Broker {
     }
 }
 
-/// What a page says of an error: its message, and what the server said.
+/// What a page says of an error: its message, and what the server said, as a sentence.
 fn sentence(error: &WireError) -> String {
-    match error.causes.last() {
+    let text = match error.causes.last() {
         Some(cause) => format!("{}: {cause}", error.message),
         None => error.message.clone(),
-    }
+    };
+    let mut rest = text.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    let end = if text.ends_with(['.', '!', '?', '…']) {
+        ""
+    } else {
+        "."
+    };
+    first.chain(rest.as_str().chars()).collect::<String>() + end
 }
 
 /// Returns once the login is over.
@@ -429,6 +457,16 @@ async fn ended(state: &mut watch::Receiver<LoginState>) {
 impl Session {
     fn is_over(&self) -> bool {
         matches!(*self.state.borrow(), LoginState::Ended(_))
+    }
+
+    /// The error of a login that was given up.
+    fn was_cancelled(&self) -> WireError {
+        let target = &self.target;
+        WireError::new(
+            ErrorCode::LoginCancelled,
+            format!("the login for {} was cancelled", target.what()),
+        )
+        .hint(format!("start again with `{}`", target.command()))
     }
 
     fn refuse_if_over(&self) -> Result<(), WireError> {

@@ -265,26 +265,27 @@ impl Broker {
         }
         let client = self.client_at_hand(&login, client_id).await?;
         let target = Target::OAuth(Box::new(login));
-        let (session, submissions) = self.new_session(target, via, pid).await?;
+        let begun = self.new_session(target, via, pid).await?;
+        let session = &begun.session;
         let Target::OAuth(login) = &session.target else {
             return Err(nothing_to_paste());
         };
         let step = match (login.flow, client) {
             (Flow::JwtBearer, _) => {
                 login.set(Progress::ServiceAccount);
-                self.ask(&session).await
+                self.ask(session).await
             }
             (_, AtHand::Ask(id)) => {
                 login.set(Progress::Client(id));
-                self.ask(&session).await
+                self.ask(session).await
             }
             (_, AtHand::Register) => match self.register_client(login).await {
-                Ok(client) => self.go(&session, login, client).await,
+                Ok(client) => self.go(session, login, client).await,
                 Err(error) => Err(error),
             },
-            (_, AtHand::Known(client)) => self.go(&session, login, client).await,
+            (_, AtHand::Known(client)) => self.go(session, login, client).await,
         };
-        self.start_session(Arc::clone(&session), submissions, step)
+        self.start_session(begun, step?)
     }
 
     /// Whether a client is there, can be had, or must be asked for.

@@ -52,7 +52,9 @@ impl Broker {
             redirect_uri: &login.redirect_uri,
             verifier: pkce.verifier(),
         };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
+        let tokens = self
+            .tokens_for(session, login, &grant, Some(&client))
+            .await?;
         self.keep_tokens(session, login, tokens, Some(client), None)
             .await
     }
@@ -68,7 +70,9 @@ impl Broker {
         let grant = Grant::ClientCredentials {
             scopes: &login.scopes,
         };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
+        let tokens = self
+            .tokens_for(session, login, &grant, Some(&client))
+            .await?;
         self.keep_tokens(session, login, tokens, Some(client), None)
             .await
     }
@@ -104,13 +108,16 @@ impl Broker {
         let grant = Grant::Assertion {
             assertion: &assertion,
         };
-        let tokens = self.tokens_for(login, &grant, None).await?;
+        let tokens = self.tokens_for(session, login, &grant, None).await?;
         self.keep_tokens(session, login, tokens, None, Some(&account))
             .await
     }
 
+    /// Asks for tokens, unless the login is given up meanwhile: a server that never answers keeps
+    /// nobody, and what it sends too late is not stored.
     async fn tokens_for(
         &self,
+        session: &Session,
         login: &SignIn,
         grant: &Grant<'_>,
         client: Option<&Client>,
@@ -118,16 +125,17 @@ impl Broker {
         // before it is sent: a lifetime counts from when the token was made
         let asked_at = unix_now();
         let request = token::request(grant, client, login.facts.resource.as_deref());
-        let answer = self
-            .servers()
-            .await?
-            .send(&login.facts.token_url, login.reach, request)
-            .await
-            .map_err(|error| {
-                login
-                    .failed("getting tokens", &error)
-                    .hint(format!("start again with `{}`", login.command()))
-            })?;
+        let servers = self.servers().await?;
+        let answer = tokio::select! {
+            biased;
+            () = session.cancelled.cancelled() => return Err(session.was_cancelled()),
+            answer = servers.send(&login.facts.token_url, login.reach, request) => answer,
+        };
+        let answer = answer.map_err(|error| {
+            login
+                .failed("getting tokens", &error)
+                .hint(format!("start again with `{}`", login.command()))
+        })?;
         let tokens = token::read(&answer).map_err(|error| login.token_failed(&error))?;
         Ok(Brought { tokens, asked_at })
     }
@@ -197,7 +205,8 @@ impl Broker {
     }
 }
 
-fn refused(login: &SignIn, refusal: Refusal) -> WireError {
+/// The error of a person who said no, or of a server that did.
+pub(super) fn refused(login: &SignIn, refusal: Refusal) -> WireError {
     let name = &login.named.definition.display_name;
     let mut error = WireError::new(
         ErrorCode::LoginRefused,
