@@ -33,3 +33,12 @@ mod attack;
 
 #[path = "oauth/guard.rs"]
 mod guard;
+
+#[path = "oauth/clock.rs"]
+mod clock;
+
+#[path = "oauth/kill.rs"]
+mod kill;
+
+#[path = "oauth/refresh.rs"]
+mod refresh;

@@ -143,11 +143,12 @@ impl Logins {
 }
 
 impl Broker {
-    /// Opens a login for the process `pid`.
+    /// Opens a login for the process `pid`, which may be inside a run.
     pub async fn begin_login(
         self: &Arc<Self>,
         request: Login,
         pid: u32,
+        inside_run: bool,
     ) -> Result<LoginStarted, WireError> {
         let entry = self.definition(&request.provider)?;
         if let Some(reason) = entry.definition.not_yet() {
@@ -163,7 +164,10 @@ impl Broker {
         match &entry.definition.auth {
             Auth::ApiKey => self.begin_key_login(&entry, request, pid).await,
             Auth::Browser(_) => self.begin_cookie_login(&entry, request, pid).await,
-            Auth::OAuth2(_) => self.begin_oauth_login(&entry, request, pid).await,
+            Auth::OAuth2(_) => {
+                self.begin_oauth_login(&entry, request, pid, inside_run)
+                    .await
+            }
         }
     }
 
@@ -470,6 +474,9 @@ impl Session {
     }
 
     fn refuse_if_over(&self) -> Result<(), WireError> {
+        if self.cancelled.is_cancelled() {
+            return Err(self.was_cancelled());
+        }
         if !self.is_over() {
             return Ok(());
         }

@@ -174,10 +174,6 @@ impl Broker {
         session.refuse_if_over()?;
         self.refuse_overwrite(&login.named)?;
         session.enter(LoginState::Storing);
-        if let Some(text) = &login.unsaved {
-            self.save_definition(&login.named.definition, text, session.begun_by)
-                .await?;
-        }
         let provider = &login.named.definition.name;
         if let Some(client) = &client
             && login.flow != Flow::DcrPkce
@@ -186,6 +182,13 @@ impl Broker {
             self.remember_client(provider, &login.server, client, None)
                 .await?;
         }
+        let is_saved = match &login.unsaved {
+            Some(text) => {
+                self.save_definition(&login.named.definition, text, session.begun_by)
+                    .await?
+            }
+            None => false,
+        };
         let credential = NewCredential {
             base_url: login.base_url.clone(),
             grant: Some(remembered(&stored_grant)),
@@ -196,7 +199,7 @@ impl Broker {
         match self.keep(credential, session.begun_by).await {
             Ok(logged_in) => Ok(Response::LoggedIn(logged_in)),
             Err(error) => {
-                if login.unsaved.is_some() {
+                if is_saved {
                     self.drop_definition(&login.named.definition);
                 }
                 Err(error)
