@@ -119,6 +119,7 @@ fn a_person_logs_in_with_the_browser_o10() {
         "{}",
         second.url
     );
+    browser.clear();
     browser.approve(&second.url);
     browser.wait_for_text("Example is connected");
     second.login.wait().succeeded();
