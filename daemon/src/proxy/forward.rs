@@ -16,10 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
@@ -43,6 +45,27 @@ enum Verdict {
     Refuse(RefuseCode, Option<(Box<str>, Box<str>)>),
 }
 
+/// How much of a refused request's body is awaited, and how long. A client that is still sending
+/// gets the end of the stream along with its answer, and some (curl 7.88) then tell of a broken
+/// connection instead of the reason. Whoever sends more has to cope with that.
+const SWALLOW_MAX: usize = 64 * 1024;
+const SWALLOW_WAIT: Duration = Duration::from_millis(250);
+
+/// Lets a client finish a short request that is refused; none of it is kept.
+async fn swallow(mut body: Incoming) {
+    let all = async {
+        let mut left = SWALLOW_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // a client that takes longer than that gets its answer now
+    drop(tokio::time::timeout(SWALLOW_WAIT, all).await);
+}
+
 /// Answers `request`, which came over `link`.
 pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Response<AnswerBody> {
     let busy = link.enter();
@@ -51,7 +74,12 @@ pub(super) async fn forward(link: &Arc<Link>, request: Request<Incoming>) -> Res
     let websocket = websocket::Opening::of(&mut parts);
     let credential = match admit(link, &parts).await {
         Ok(credential) => credential,
-        Err(refusal) => return *refusal,
+        Err(refusal) => {
+            if parts.version == Version::HTTP_2 {
+                swallow(body).await;
+            }
+            return *refusal;
+        }
     };
     let again = match &credential {
         Some(credential) if websocket.is_none() => Again::of(credential, &parts, &body),

@@ -525,10 +525,10 @@ fn device_answers_of_a_hostile_server_o5() {
     let begun = log_in(json!({ "verification_uri_complete": "https://other.example.com/?c=1" }));
     let begun = begun.succeeded().json();
     assert_eq!(begun["url_with_code"], Value::Null, "{begun}");
-    let began = Instant::now();
+    let since = Instant::now();
     evil.always("/token", Fault::error(400, "access_denied"));
     resume(&home, &begun).exited(1).said(&["access_denied"]);
-    assert!(began.elapsed() > Duration::from_secs(4));
+    assert!(since.elapsed() > Duration::from_secs(4));
     assert_eq!(evil.requests_for("/token").len(), 1);
     nothing_is_stored(&home, &["evil", PROVIDER]);
 }

@@ -27,17 +27,17 @@ fn log_in(home: &Home, words: &[&str]) -> Opened {
     use std::os::unix::fs::PermissionsExt;
     let opener = home.write("opener", OPENER);
     std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let opened = home.work().join("opened");
+    let noted = home.work().join("opened");
     let login = home
         .authsome(["login"])
         .args(words)
         .env("BROWSER", &opener)
-        .env("OPENED", &opened)
+        .env("OPENED", &noted)
         .spawn();
     let called = wait_for("the browser to be opened", Duration::from_secs(20), || {
-        std::fs::read_to_string(&opened).ok()
+        std::fs::read_to_string(&noted).ok()
     });
-    std::fs::remove_file(&opened).unwrap();
+    std::fs::remove_file(&noted).unwrap();
     let mut lines = called.lines();
     // one argument, whatever is in it: no shell reads it (O5)
     assert_eq!(lines.next(), Some("1"), "{called}");
@@ -119,6 +119,7 @@ fn a_person_logs_in_with_the_browser_o10() {
         "{}",
         second.url
     );
+    browser.clear();
     browser.approve(&second.url);
     browser.wait_for_text("Example is connected");
     second.login.wait().succeeded();

@@ -63,7 +63,8 @@ impl World {
     fn call(&self, path: &str) -> String {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize" }).to_string();
         self.home
-            .run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-d"])
+            .run(["curl", "-sS", "-o", "/dev/null"])
+            .args(["-w", "%{http_code}", "-d"])
             .arg(body)
             .arg(format!("https://{HOST}{path}"))
             .output()
