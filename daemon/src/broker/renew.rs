@@ -237,7 +237,15 @@ impl Broker {
             let key = (ask.provider, ask.connection);
             // whoever asked may be gone; what it began goes on
             match self.board(&key, ask.version, ask.why) {
-                Boarding::Look => drop(ask.answer.send(Ok(()))),
+                Boarding::Look => {
+                    let broker = Arc::clone(self);
+                    tokio::spawn(async move {
+                        // whoever has put another version in the place of this one holds this until
+                        // the routes of living runs have it
+                        drop(broker.changing.lock().await);
+                        drop(ask.answer.send(Ok(())));
+                    });
+                }
                 Boarding::Refused(not) => drop(ask.answer.send(Err(not))),
                 Boarding::Aboard(flight) => {
                     tokio::spawn(async move { drop(ask.answer.send(landed(flight).await)) });
