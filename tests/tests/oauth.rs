@@ -6,3 +6,12 @@ mod world;
 
 #[path = "oauth/flows.rs"]
 mod flows;
+
+#[path = "oauth/clock.rs"]
+mod clock;
+
+#[path = "oauth/kill.rs"]
+mod kill;
+
+#[path = "oauth/refresh.rs"]
+mod refresh;
