@@ -26,6 +26,7 @@ use super::key::not_asked;
 use super::target::Named;
 use super::{Advance, Broker, Session, Setback, Target};
 use crate::broker::upstream::reach_of;
+use crate::connections::ConnectionState;
 use crate::login::{Asked, LoginForm, Submission};
 use crate::oauth::callback::{self, Callback, Expected};
 use crate::oauth::pkce::{Pkce, State};
@@ -247,6 +248,13 @@ impl Broker {
             .await
     }
 
+    fn needs_login(&self, named: &Named) -> bool {
+        let record = self
+            .connections
+            .find(&named.definition.name, &named.connection);
+        record.is_some_and(|record| record.state == ConnectionState::NeedsLogin)
+    }
+
     /// A connection that is replaced stays at its server and with its flow, unless the person says
     /// otherwise.
     fn inherit(&self, entry: &Entry, request: &mut Login) {
@@ -335,8 +343,10 @@ impl Broker {
         let provider = &login.named.definition.name;
         let known = self.known_client(provider, &login.server).await?;
         Ok(match known {
-            // the server may have forgotten the client that it made
-            Some(_) if login.flow == Flow::DcrPkce && login.named.force => AtHand::Register,
+            // the server may have forgotten the client that it made, and with it the tokens
+            Some(_) if login.flow == Flow::DcrPkce && self.needs_login(&login.named) => {
+                AtHand::Register
+            }
             Some(known)
                 if known
                     .registered_for
