@@ -137,6 +137,7 @@ impl Vault {
     /// Stores `item`, in place of what was stored under `key`.
     pub async fn put(&self, key: &ItemKey, item: StoredItem) -> Result<(), VaultError> {
         let key = key.clone();
+        let item = Box::new(item);
         self.ask(DEADLINE, |answer| Request::Put { key, item, answer })
             .await
     }

@@ -735,6 +735,8 @@ fn golden_v1_errors() {
         E::ShuttingDown,
         E::Cancelled,
         E::UnknownWebhook,
+        E::LoginRefused,
+        E::AuthorizationServer,
         E::RenewalFailed,
     ];
     for (number, code) in codes.into_iter().enumerate() {

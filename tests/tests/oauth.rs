@@ -4,8 +4,35 @@
 #[path = "oauth/world.rs"]
 mod world;
 
+#[path = "oauth/typist.rs"]
+mod typist;
+
 #[path = "oauth/flows.rs"]
 mod flows;
+
+#[path = "oauth/typed.rs"]
+mod typed;
+
+#[path = "oauth/refusals.rs"]
+mod refusals;
+
+#[path = "oauth/redirect.rs"]
+mod redirect;
+
+#[path = "oauth/revoke.rs"]
+mod revoke;
+
+#[path = "oauth/browser.rs"]
+mod browser;
+
+#[path = "oauth/mcp.rs"]
+mod mcp;
+
+#[path = "oauth/attack.rs"]
+mod attack;
+
+#[path = "oauth/guard.rs"]
+mod guard;
 
 #[path = "oauth/clock.rs"]
 mod clock;

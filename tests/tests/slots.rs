@@ -5,10 +5,11 @@
 //! does not depend on how people log in.
 
 use authsome_proto::Secret;
+use authsome_tests::authority::{Authority, Endpoint};
 use authsome_tests::{Canary, Home, LiveRun, StandIn};
 use authsomed::connections::{ConnectionRecord, ConnectionState, Connections};
 use authsomed::vault::{ItemKey, PassphraseWish, StoreChoice, StoredItem, Vault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Stores a connection as its login does.
 fn store(home: &Home, provider: &str, secret: &str, hosts: &[&str], base_url: Option<&str>) {
@@ -118,6 +119,55 @@ fn a_websites_session_fills_all_its_places_once() {
     assert_eq!(home.search(), []);
 }
 
+/// What people paste is what goes on the wire, and a session that is none is refused unrepeated.
+#[test]
+fn a_session_that_is_pasted_is_checked_and_used() {
+    let hosts = ["www.linkedin.com", "linkedin.com"];
+    let stand_in = StandIn::start(&hosts);
+    let home = Home::with(&stand_in);
+    let token = home.canary();
+    let login = |text: String| {
+        let words = ["login", "linkedin-browser", "--stdin"];
+        home.authsome(words).stdin(text).output()
+    };
+    for bad in [
+        format!("li_at={}", token.secret()),
+        format!("li_at={}; JSESSIONID=a\\b", token.secret()),
+    ] {
+        let refused = login(bad).exited(1);
+        assert!(refused.stderr.contains("JSESSIONID"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains(token.secret()));
+    }
+    login(format!(
+        "li_at={}\nJSESSIONID=\"ajax:12\"\n",
+        token.secret()
+    ))
+    .succeeded();
+    let run = LiveRun::start(&home, &[]);
+    for variable in ["LINKEDIN_LI_AT", "LINKEDIN_JSESSIONID"] {
+        assert_eq!(run.variable(variable), "authsome-proxy-managed");
+    }
+    let answer = run
+        .proxy()
+        .get("www.linkedin.com", "/voyager/api/me")
+        .unwrap();
+    assert_eq!(answer.code(), None, "{}", answer.text);
+    let seen = stand_in.last();
+    let cookies = format!("li_at={}; JSESSIONID=\"ajax:12\"", token.secret());
+    assert_eq!(seen.header("cookie"), [cookies.as_str()]);
+    assert_eq!(seen.header("csrf-token"), ["ajax:12"]);
+    let got = home
+        .authsome(["get", "linkedin-browser", "--json"])
+        .output();
+    let expires = got.succeeded().json()["expires_at"].clone();
+    assert!(
+        expires.as_str().is_some_and(|at| at.starts_with("20")),
+        "{expires}"
+    );
+    drop(run);
+    assert_eq!(home.search(), []);
+}
+
 /// A session whose definition wants more than was stored is no credential.
 #[test]
 fn a_session_that_lacks_a_cookie_needs_a_login() {
@@ -197,6 +247,48 @@ fn a_program_never_reaches_a_token_endpoint_with_a_credential() {
 const OWN: &str = "github.corp.example";
 const PUBLIC: &str = "api.github.com";
 
+/// What a login with `--base-url` stores is what its routes need, and nothing is asked elsewhere.
+#[test]
+fn a_login_at_an_own_server_is_for_that_server() {
+    let authority = Authority::builder()
+        .names(&[OWN])
+        .routes(json!({ "token": "/login/oauth/access_token" }))
+        .start();
+    let home = Home::builder().reaches(&authority).build();
+    let client = authority.confidential();
+    let words = [
+        "login",
+        "github",
+        "--base-url",
+        "https://GitHub.Corp.Example/",
+        "--flow",
+        "client_credentials",
+        "--scopes",
+        "read",
+        "--client-id",
+        &client.id,
+        "--stdin",
+    ];
+    let secret = client.secret.clone().unwrap();
+    home.authsome(words).stdin(secret).output().succeeded();
+    assert_eq!(authority.requests_to(Endpoint::Token).len(), 1);
+    let listed = home.authsome(["list", "--json"]).output().succeeded();
+    let connection = listed.json()["connections"][0].clone();
+    assert_eq!(connection["base_url"], "https://github.corp.example");
+    assert_eq!(connection["hosts"], json!(["github.corp.example/api/**"]));
+    assert_eq!(connection["unconfirmed_hosts"], json!([]));
+    for (url, expected) in [
+        ("https://github.corp.example/api/v3/user", "inject"),
+        (
+            "https://github.corp.example/login/oauth/access_token",
+            "oauth_endpoint",
+        ),
+        ("https://api.github.com/user", "tunnel"),
+    ] {
+        assert_eq!(outcome(&explain(&home, &["GET", url])), expected, "{url}");
+    }
+}
+
 fn own_server() -> (StandIn, Home) {
     let stand_in = StandIn::start(&[OWN, PUBLIC]);
     let home = Home::with(&stand_in);
@@ -220,6 +312,38 @@ fn asked(run: &LiveRun, path: &str) -> String {
 }
 
 #[test]
+fn an_address_that_is_no_server_of_the_provider_is_refused_at_the_login() {
+    let home = Home::new();
+    for (provider, address, said) in [
+        ("slack", "https://slack.corp.example", "at one place only"),
+        ("reddit", "https://reddit.corp.example", "at one place only"),
+        ("github", "http://github.corp.example", "https://"),
+        ("github", "github.corp.example", "https://"),
+        (
+            "github",
+            "https://user:hunter2@github.corp.example",
+            "its host",
+        ),
+        ("gitlab", "https://git.corp.example/a/../b", "its path"),
+        (
+            "gitlab",
+            "https://git.corp.example/?x=1",
+            "neither `?` nor `#`",
+        ),
+    ] {
+        let words = ["login", provider, "--no-browser", "--base-url", address];
+        let refused = home.authsome(words).output();
+        assert_ne!(refused.code(), Some(0), "{provider} {address}");
+        assert!(
+            refused.stderr.contains(said),
+            "{provider} {address}: {}",
+            refused.stderr
+        );
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_token_of_an_own_server_goes_to_that_server_and_nowhere_else() {
     let (stand_in, home) = own_server();
     let token = home.canary();
@@ -232,10 +356,7 @@ fn a_token_of_an_own_server_goes_to_that_server_and_nowhere_else() {
         listed["connections"][0]["hosts"][0],
         "github.corp.example/api/**"
     );
-    assert_eq!(
-        listed["connections"][0]["unconfirmed_hosts"],
-        Value::Array(Vec::new())
-    );
+    assert_eq!(listed["connections"][0]["unconfirmed_hosts"], json!([]));
     let run = LiveRun::start(&home, &[]);
     for path in ["/api/v3/user", "/api/graphql"] {
         assert_eq!(asked(&run, path), "arrived", "{path}");

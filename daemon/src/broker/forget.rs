@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use authsome_proto::response::{Exported, Forgotten, Registered, Revealed};
 use authsome_proto::{ConnectionName, ErrorCode, Event, ProviderName, WireError};
@@ -14,6 +15,9 @@ use crate::errors::{Explain, storage};
 use crate::files;
 use crate::providers::{self, BaseUrl, Definition, Source};
 use crate::vault::ItemKey;
+
+/// How long `revoke` waits for a renewal that is under way.
+const RENEWAL_MAX: Duration = Duration::from_secs(5);
 
 impl Broker {
     /// Deletes one connection's credential.
@@ -37,8 +41,12 @@ impl Broker {
         connection: Option<ConnectionName>,
         by: u32,
     ) -> Result<Forgotten, WireError> {
-        let changing = self.changing.lock().await;
         let record = self.connection_named(provider, connection)?;
+        // tokens that are on their way are given back, too
+        let landed = self.renewal_landed(provider, &record.connection);
+        drop(tokio::time::timeout(RENEWAL_MAX, landed).await);
+        let changing = self.changing.lock().await;
+        let record = self.connection_named(provider, Some(record.connection))?;
         let (mut forgotten, taken) = self
             .forget(provider, vec![record], audit::Event::Revoke, by)
             .await?;

@@ -33,11 +33,6 @@ pub enum Inside {
 }
 
 impl Broker {
-    /// Whether the process `pid` belongs to a run, be it over.
-    pub(super) fn is_inside_run(&self, pid: u32) -> bool {
-        !matches!(self.inside(pid), Inside::No)
-    }
-
     /// Whether the process `pid` belongs to a run (threat L3).
     ///
     /// Its chain of parents says so while the chain holds, and the mark that every run sets in its

@@ -78,13 +78,37 @@ struct Session {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// A session that nobody attends yet. It is taken back when it gets no first step, also because the
+/// client went away while a server was asked for it.
+#[derive(Debug)]
+struct Begun {
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    submissions: Option<mpsc::Receiver<Submitted>>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.submissions.is_some() {
+            self.broker.logins.lock().remove(&self.session.id);
+            self.broker.pages.load().withdraw(&self.session.id);
+        }
+    }
+}
+
 /// What came of something that was handed over.
 #[derive(Debug)]
 enum Advance {
     /// There is more for a person to do.
     Next(LoginStep),
     /// The login is done.
-    Done(Response),
+    Done(Box<Response>),
+}
+
+impl Advance {
+    fn done(response: Response) -> Self {
+        Self::Done(Box::new(response))
+    }
 }
 
 /// Why something that was handed over did not do.
@@ -119,11 +143,12 @@ impl Logins {
 }
 
 impl Broker {
-    /// Opens a login for the process `pid`.
+    /// Opens a login for the process `pid`, which may be inside a run.
     pub async fn begin_login(
         self: &Arc<Self>,
         request: Login,
         pid: u32,
+        inside_run: bool,
     ) -> Result<LoginStarted, WireError> {
         let entry = self.definition(&request.provider)?;
         if let Some(reason) = entry.definition.not_yet() {
@@ -139,7 +164,10 @@ impl Broker {
         match &entry.definition.auth {
             Auth::ApiKey => self.begin_key_login(&entry, request, pid).await,
             Auth::Browser(_) => self.begin_cookie_login(&entry, request, pid).await,
-            Auth::OAuth2(_) => self.begin_oauth_login(&entry, request, pid).await,
+            Auth::OAuth2(_) => {
+                self.begin_oauth_login(&entry, request, pid, inside_run)
+                    .await
+            }
         }
     }
 
@@ -150,19 +178,19 @@ impl Broker {
         via: LoginVia,
         pid: u32,
     ) -> Result<LoginStarted, WireError> {
-        let (session, submissions) = self.new_session(target, via, pid).await?;
-        let step = self.ask(&session).await;
-        self.start_session(session, submissions, step)
+        let begun = self.new_session(target, via, pid).await?;
+        let step = self.ask(&begun.session).await?;
+        self.start_session(begun, step)
     }
 
     /// A session that nobody attends yet. A vault that is shut is said before a person is asked
     /// for anything.
     async fn new_session(
-        &self,
+        self: &Arc<Self>,
         target: Target,
         via: LoginVia,
         pid: u32,
-    ) -> Result<(Arc<Session>, mpsc::Receiver<Submitted>), WireError> {
+    ) -> Result<Begun, WireError> {
         self.vault
             .install_secret()
             .await
@@ -191,7 +219,11 @@ impl Broker {
         }
         logins.insert(session.id.clone(), Arc::clone(&session));
         drop(logins);
-        Ok((session, submissions))
+        Ok(Begun {
+            broker: Arc::clone(self),
+            session,
+            submissions: Some(submissions),
+        })
     }
 
     /// Asks for what the target's form shows: on a page, or from the client.
@@ -221,20 +253,15 @@ impl Broker {
         }
     }
 
-    /// Sets a session going with its first step, or takes it back.
+    /// Sets a session going with its first step.
     fn start_session(
         self: &Arc<Self>,
-        session: Arc<Session>,
-        submissions: mpsc::Receiver<Submitted>,
-        step: Result<LoginStep, WireError>,
+        mut begun: Begun,
+        step: LoginStep,
     ) -> Result<LoginStarted, WireError> {
-        let step = match step {
-            Ok(step) => step,
-            Err(error) => {
-                self.logins.lock().remove(&session.id);
-                self.pages.load().withdraw(&session.id);
-                return Err(error);
-            }
+        let session = Arc::clone(&begun.session);
+        let Some(submissions) = begun.submissions.take() else {
+            return Err(session.was_cancelled());
         };
         session.wait_for(step.clone());
         let started = session.started(step);
@@ -269,7 +296,7 @@ impl Broker {
         };
         match self.advance(&session, submission).await? {
             Advance::Next(step) => Ok(Response::LoginStarted(session.started(step))),
-            Advance::Done(response) => Ok(response),
+            Advance::Done(response) => Ok(*response),
         }
     }
 
@@ -322,7 +349,7 @@ impl Broker {
                 Ok(Advance::Next(step))
             }
             Ok(Advance::Done(response)) => {
-                session.end(Ok(response.clone()));
+                session.end(Ok((*response).clone()));
                 Ok(Advance::Done(response))
             }
             Err(Setback::Again(error)) => {
@@ -364,7 +391,10 @@ impl Broker {
             tokio::select! {
                 biased;
                 () = ended(&mut state) => break,
-                () = session.cancelled.cancelled() => give_up(ErrorCode::LoginCancelled, "was cancelled"),
+                () = session.cancelled.cancelled() => {
+                    self.note_failure(session);
+                    session.end(Err(session.was_cancelled()));
+                }
                 () = self.shutdown.cancelled() => {
                     give_up(ErrorCode::ShuttingDown, "ended with the daemon");
                 }
@@ -402,12 +432,20 @@ impl Broker {
     }
 }
 
-/// What a page says of an error: its message, and what the server said.
+/// What a page says of an error: its message, and what the server said, as a sentence.
 fn sentence(error: &WireError) -> String {
-    match error.causes.last() {
+    let text = match error.causes.last() {
         Some(cause) => format!("{}: {cause}", error.message),
         None => error.message.clone(),
-    }
+    };
+    let mut rest = text.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    let end = if text.ends_with(['.', '!', '?', '…']) {
+        ""
+    } else {
+        "."
+    };
+    first.chain(rest.as_str().chars()).collect::<String>() + end
 }
 
 /// Returns once the login is over.
@@ -425,7 +463,20 @@ impl Session {
         matches!(*self.state.borrow(), LoginState::Ended(_))
     }
 
+    /// The error of a login that was given up.
+    fn was_cancelled(&self) -> WireError {
+        let target = &self.target;
+        WireError::new(
+            ErrorCode::LoginCancelled,
+            format!("the login for {} was cancelled", target.what()),
+        )
+        .hint(format!("start again with `{}`", target.command()))
+    }
+
     fn refuse_if_over(&self) -> Result<(), WireError> {
+        if self.cancelled.is_cancelled() {
+            return Err(self.was_cancelled());
+        }
         if !self.is_over() {
             return Ok(());
         }

@@ -9,10 +9,9 @@ use authsome_proto::response::Revocation;
 use authsome_proto::{ConnectionName, ProviderName};
 
 use super::Broker;
+use super::upstream::reach_of;
 use crate::oauth::Client;
 use crate::oauth::revoke::{self, Hint};
-use crate::providers::Source;
-use crate::proxy::Reach;
 use crate::vault::{Renewal, StoredItem};
 
 /// How long the server may take for all of a connection's tokens: a person waits for it.
@@ -66,12 +65,8 @@ impl Broker {
         else {
             return Revocation::NotOffered;
         };
-        let reach = match self.definition(provider) {
-            Ok(entry) if entry.source == Source::Bundled && taken.base_url.is_none() => {
-                Reach::Public
-            }
-            _ => Reach::Anywhere,
-        };
+        let entry = self.definition(provider).ok();
+        let reach = reach_of(entry.as_ref(), taken.base_url.as_deref(), url);
         let servers = match self.servers().await {
             Ok(servers) => servers,
             Err(error) => {

@@ -221,7 +221,9 @@ impl Broker {
     }
 
     /// Where no request of a run gets a credential (threat D14): the endpoints of every definition,
-    /// connected or not, of every own server, and of definitions that are gone.
+    /// connected or not, of every own server, and of definitions that are gone. One that is not
+    /// compiled in guards its own hosts only: a server that describes itself must not switch off
+    /// another provider by naming its addresses.
     fn endpoints(&self, run: &Run) -> Vec<Endpoint> {
         let catalogue = self.catalogue.load();
         let connections = self.connections.list();
@@ -235,7 +237,14 @@ impl Broker {
         definitions
             .chain(servers)
             .chain(run.remembered())
-            .flat_map(|definition| definition.endpoints())
+            .flat_map(|definition| {
+                let entry = catalogue.find(definition.name.as_str());
+                let is_bundled = entry.is_some_and(|entry| entry.source == Source::Bundled);
+                let endpoints = definition.endpoints().into_iter();
+                let endpoints = endpoints
+                    .filter(|endpoint| is_bundled || definition.has_host(&endpoint.authority.host));
+                endpoints.collect::<Vec<_>>()
+            })
             .collect()
     }
 }

@@ -41,7 +41,7 @@ pub struct Run {
     record: Mutex<RunRecord>,
     /// Definitions that had a connection in this run, as they were; once for each own server of a
     /// provider that one was for.
-    had: Mutex<BTreeMap<(ProviderName, Option<String>), Arc<Definition>>>,
+    had: Mutex<Remembered>,
     /// Its first process is gone, and it goes on without.
     outlives_its_first: AtomicBool,
     /// Its own port could not be had again.
@@ -49,6 +49,9 @@ pub struct Run {
     /// Project files in force in it, outermost first; the runs inside it share them.
     pub(super) projects: Vec<Arc<Project>>,
 }
+
+/// Definitions by provider, and by the own server that they are for.
+type Remembered = BTreeMap<(ProviderName, Option<String>), Arc<Definition>>;
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -209,9 +212,7 @@ impl Run {
         self.remembered_map().get(&key).cloned()
     }
 
-    fn remembered_map(
-        &self,
-    ) -> MutexGuard<'_, BTreeMap<(ProviderName, Option<String>), Arc<Definition>>> {
+    fn remembered_map(&self) -> MutexGuard<'_, Remembered> {
         self.had.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@ use authsome_proto::{ErrorCode, WireError};
 use super::Broker;
 use crate::config::Config;
 use crate::oauth::http::Servers;
+use crate::providers::{Auth, Entry, Source};
 use crate::proxy::{OwnPorts, Reach, TrustedRoots, Upstream, UpstreamSettings, roots};
 use crate::runs::environment::SystemRoots;
 
@@ -67,6 +68,29 @@ impl Broker {
             self.credentials.forget_all();
         }
         Ok(())
+    }
+}
+
+/// How far the name in `url`, an endpoint of an authorization server, may lead. Definitions that are
+/// compiled in name servers of the internet. One that a server made of itself may name others, too;
+/// only where it stands itself has been chosen by a person (threat D12).
+pub(super) fn reach_of(entry: Option<&Entry>, base_url: Option<&str>, url: &str) -> Reach {
+    let host = |url: &str| {
+        let url = url::Url::parse(url).ok()?;
+        url.host_str().map(str::to_owned)
+    };
+    let Some(entry) = entry.filter(|entry| entry.source != Source::Bundled) else {
+        return match base_url {
+            Some(_) => Reach::Anywhere,
+            None => Reach::Public,
+        };
+    };
+    match &entry.definition.auth {
+        Auth::OAuth2(facts) => match &facts.resource {
+            Some(resource) if host(resource) != host(url) => Reach::Public,
+            Some(_) | None => Reach::Anywhere,
+        },
+        Auth::ApiKey | Auth::Browser(_) => Reach::Anywhere,
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn handle(
             json: broker.definition(&provider)?.definition.to_json(),
         }),
         Request::Login(login) => broker
-            .begin_login(login, by)
+            .begin_login(login, by, caller.inside_run())
             .await
             .map(Response::LoginStarted),
         Request::LoginSubmit { login, secret } => broker.submit_login(&login, secret).await,

@@ -5,7 +5,6 @@
 //! elsewhere, or for the end of the audit trail is refused.
 
 use authsome_proto::Request;
-use authsome_proto::request::LoginVia;
 
 /// Whether a caller inside a run may ask this. No wildcard: a new request does not compile until
 /// somebody has decided.
@@ -37,9 +36,10 @@ pub fn allowed_inside_run(request: &Request) -> bool {
         | Request::Unlock { .. }
         // narrowed to the outer run
         | Request::RunStart(_) => true,
-        // a program must not put a key of its own in the place of the user's; on the page a person
-        // sees what is replaced
-        Request::Login(login) => !(login.force && login.via == LoginVia::Submit),
+        // a program must not put a key or an account of its own in the place of the user's: it can
+        // fill our form in, and see a login's state, as well as a person. What else of a login it may
+        // not choose, the broker knows
+        Request::Login(login) => !login.force && login.base_url.is_none(),
         Request::Reveal { .. }
         | Request::Export { .. }
         | Request::Register { .. }
@@ -77,7 +77,7 @@ pub fn is_change(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use authsome_proto::request::Login;
+    use authsome_proto::request::{Login, LoginVia};
 
     use super::*;
 
@@ -115,7 +115,7 @@ mod tests {
             })
         };
         assert!(!allowed_inside_run(&login(true, LoginVia::Submit)));
-        assert!(allowed_inside_run(&login(true, LoginVia::Form)));
+        assert!(!allowed_inside_run(&login(true, LoginVia::Form)));
         assert!(allowed_inside_run(&login(false, LoginVia::Submit)));
     }
 }

@@ -239,7 +239,8 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
 }
 
 impl Caller {
-    fn inside_run(&self) -> bool {
+    /// Whether it belongs to a run, as far as anybody can tell.
+    pub(super) fn inside_run(&self) -> bool {
         // looked at before and after: while it lives, its pid is its own and its parents are known.
         // Of a process that is gone nothing can be told: whoever has its socket now may be in a run
         !self.peer.is_alive()

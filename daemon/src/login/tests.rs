@@ -323,6 +323,12 @@ fn code_of(submitted: &Submitted) -> String {
     }
 }
 
+/// What comes in next; waits for it a while.
+async fn next(submissions: &mut mpsc::Receiver<Submitted>) -> Submitted {
+    let next = tokio::time::timeout(Duration::from_secs(10), submissions.recv());
+    next.await.expect("nothing comes in").unwrap()
+}
+
 /// A request without a body, with more headers.
 async fn ask(method: &str, url: &str, more: &str) -> String {
     let (authority, path) = split(url);
@@ -336,10 +342,11 @@ fn exchanging(
     answer: Result<Shown, String>,
 ) -> JoinHandle<String> {
     tokio::spawn(async move {
-        let submitted = submissions.recv().await.unwrap();
+        let submitted = next(&mut submissions).await;
         let code = code_of(&submitted);
         submitted.answer.send(answer).unwrap();
-        assert!(submissions.recv().await.is_none(), "it comes once");
+        let more = tokio::time::timeout(Duration::from_secs(10), submissions.recv()).await;
+        assert!(more.expect("nobody closes it").is_none(), "it comes once");
         code
     })
 }
@@ -429,7 +436,7 @@ async fn a_result_holds_the_port_after_the_last_login_is_withdrawn() {
     let url = wait_for(&pages, 1, sink).await;
     let target = format!("{url}&code=c");
     let answer = tokio::spawn(async move { get(&target).await });
-    let submitted = submissions.recv().await.unwrap();
+    let submitted = next(&mut submissions).await;
     // as a broker does that ends the login before its answer reached the page
     pages.withdraw(&login(1));
     assert!(TcpStream::connect(split(&url).0).await.is_ok());
@@ -479,8 +486,8 @@ async fn the_code_is_handed_on_although_the_browser_hangs_up() {
     drop(stream);
     // the server sees it when it looks at the connection again
     tokio::time::sleep(Duration::from_millis(100)).await;
-    drop(submissions.recv().await.unwrap());
-    let submitted = submissions.recv().await.unwrap();
+    drop(next(&mut submissions).await);
+    let submitted = next(&mut submissions).await;
     assert_eq!(code_of(&submitted), "canary");
 }
 
@@ -575,7 +582,7 @@ async fn a_client_form_leads_on_and_then_the_callback_is_waited_for() {
     let form = tokio::spawn(async move {
         post_fields(&url, &sent, "client_id=app-1&client_secret=canary").await
     });
-    let Submitted { submission, answer } = submissions.recv().await.unwrap();
+    let Submitted { submission, answer } = next(&mut submissions).await;
     match submission {
         Submission::Client { id, secret } => {
             assert_eq!((&*id, secret.unwrap().expose()), ("app-1", "canary"));
@@ -609,7 +616,7 @@ async fn a_client_form_leads_on_and_then_the_callback_is_waited_for() {
     );
     let target = format!("{callback}&code=c");
     let answer = tokio::spawn(async move { get(&target).await });
-    let submitted = submissions.recv().await.unwrap();
+    let submitted = next(&mut submissions).await;
     assert_eq!(code_of(&submitted), "c");
     submitted.answer.send(Ok(Shown::Done)).unwrap();
     let result = result_of(&callback, &answer.await.unwrap());
@@ -629,7 +636,7 @@ async fn a_form_that_leads_on_without_a_callback_is_over() {
     let url = offered.url.clone();
     let sent =
         tokio::spawn(async move { post_fields(&url, &page, "client_id=a&client_secret=").await });
-    let submitted = submissions.recv().await.unwrap();
+    let submitted = next(&mut submissions).await;
     let url = "http://github.test/".to_owned();
     submitted.answer.send(Ok(Shown::GoOn { url })).unwrap();
     let page = sent.await.unwrap();
@@ -814,10 +821,12 @@ async fn pages_to_look_at() {
     }
     let no = "You or GitHub said no: `access_denied`.";
     for (n, answer) in (10..).zip([Ok(Shown::Done), Err(no.to_owned())]) {
-        let (sink, submissions) = mpsc::channel(1);
+        let (sink, mut submissions) = mpsc::channel(1);
         println!("{}&code=c", wait_for(&pages, n, sink).await);
         tasks.push(tokio::spawn(async move {
-            drop(exchanging(submissions, answer).await);
+            if let Some(submitted) = submissions.recv().await {
+                drop(submitted.answer.send(answer));
+            }
         }));
     }
     for task in tasks {

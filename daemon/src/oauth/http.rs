@@ -77,7 +77,7 @@ pub struct Servers(Arc<UpstreamSettings>);
 pub struct Connected {
     sender: SendRequest<Full<Bytes>>,
     /// Drives the connection; ends with it.
-    _driver: AbortOnDropHandle<()>,
+    driver: AbortOnDropHandle<()>,
     host: String,
     host_header: HeaderValue,
     target: Uri,
@@ -123,7 +123,7 @@ impl Servers {
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Connected {
             sender,
-            _driver: AbortOnDropHandle::new(driver),
+            driver: AbortOnDropHandle::new(driver),
             host,
             host_header,
             target,
@@ -146,7 +146,8 @@ impl Connected {
     pub async fn send(self, request: Outgoing) -> Result<Incoming, HttpError> {
         let Self {
             mut sender,
-            _driver,
+            // held until the answer is whole
+            driver: _driver,
             host,
             host_header,
             target,

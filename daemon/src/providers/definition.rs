@@ -95,6 +95,12 @@ impl Definition {
         })
     }
 
+    /// Whether one of its routes is for `host`.
+    pub fn has_host(&self, host: &Host) -> bool {
+        let mut patterns = self.routes.iter().flat_map(|rule| &rule.hosts);
+        patterns.any(|pattern| pattern.matches(host))
+    }
+
     /// Whether a person can log in to it today.
     pub fn is_ready(&self) -> bool {
         self.availability == Availability::Ready

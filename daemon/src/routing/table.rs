@@ -168,6 +168,7 @@ impl<C> RouteTable<C> {
 
     /// The same with the places where no credential goes (threat D14), those of them that some route
     /// would lead to.
+    #[must_use]
     pub fn guarding(mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
         let endpoints = endpoints.into_iter();
         let led_to = endpoints.filter(|endpoint| self.covers(&endpoint.authority));

@@ -216,7 +216,7 @@ fn a_request_whose_caller_left_is_not_begun() {
     drop(answered);
     let request = Request::Put {
         key: key("default"),
-        item: item("tok_1"),
+        item: Box::new(item("tok_1")),
         answer,
     };
     jobs.try_send(Job {

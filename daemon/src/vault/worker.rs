@@ -52,7 +52,7 @@ pub(super) enum Request {
     },
     Put {
         key: ItemKey,
-        item: StoredItem,
+        item: Box<StoredItem>,
         answer: Answer<()>,
     },
     Status {

@@ -93,6 +93,12 @@ await serve(
       await page.screenshot({ path, fullPage: true });
     },
     resize: ({ width, height }) => page.setViewport({ width, height }),
+    async history() {
+      const session = await page.createCDPSession();
+      const { entries } = await session.send("Page.getNavigationHistory");
+      await session.detach();
+      return entries.map((entry) => entry.url);
+    },
     visited: () => visited,
     said: () => said,
     async clear() {

@@ -147,6 +147,12 @@ impl Browser {
         self.program.ask("resize", size);
     }
 
+    /// The addresses that the back button leads to, oldest first, the page's own among them.
+    #[track_caller]
+    pub fn history(&self) -> Vec<String> {
+        read(self.program.ask("history", json!({})))
+    }
+
     /// Every request so far, as `METHOD URL`.
     #[track_caller]
     pub fn visited(&self) -> Vec<String> {

@@ -84,7 +84,7 @@ impl Broker {
         };
         let bases = records.iter().map(|record| record.base_url.as_deref());
         for base in bases.chain([None]) {
-            let server = server_of(&facts.resolve(&facts.token_url, base));
+            let server = server_of(&facts.resolve(&facts.token_url, base), base);
             self.vault
                 .delete(&key(provider, &server))
                 .await

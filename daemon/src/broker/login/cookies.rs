@@ -77,6 +77,6 @@ impl Broker {
             ..NewCredential::of(&login.named, secret)
         };
         let logged_in = self.keep(credential, session.begun_by).await?;
-        Ok(Advance::Done(Response::LoggedIn(logged_in)))
+        Ok(Advance::done(Response::LoggedIn(logged_in)))
     }
 }

@@ -54,7 +54,7 @@ impl Broker {
     ) -> Result<LoginStarted, WireError> {
         let address = Address::parse(&request.url)?;
         if let Some(login) = self.known_server(&address, &request)? {
-            return self.begin_login(login, pid).await;
+            return self.begin_login(login, pid, false).await;
         }
         self.refuse_known_host(&address)?;
         let servers = self.servers().await?;
@@ -76,7 +76,7 @@ impl Broker {
             (Some(_), _) | (None, None) => Flow::Pkce,
         };
         let login = SignIn {
-            server: super::oauth::server_of(&facts.token_url),
+            server: super::oauth::server_of(&facts.token_url, None),
             redirect_uri: self.redirect_uri(&address.name),
             named,
             unsaved: Some(text),
@@ -91,7 +91,8 @@ impl Broker {
             facts,
             progress: Mutex::default(),
         };
-        self.begin_sign_in(login, request.client_id, request.via, pid)
+        // rights: never from inside a run
+        self.begin_sign_in(login, request.client_id, request.via, pid, false)
             .await
     }
 
@@ -109,8 +110,7 @@ impl Broker {
             Auth::OAuth2(facts) => facts.resource.clone(),
             Auth::ApiKey | Auth::Browser(_) => None,
         };
-        // the server may name a part of its own address
-        let is_same = resource.is_some_and(|known| address.url.as_str().starts_with(&known));
+        let is_same = resource.is_some_and(|known| address.is_at(&known));
         if !is_same {
             return Err(WireError::new(
                 ErrorCode::BadDefinition,
@@ -162,14 +162,25 @@ impl Broker {
         }
     }
 
-    /// Saves the definition that a login brought.
+    /// Saves the definition that a login brought, and says whether it was not there. Another one may
+    /// have come since the login began. Call it with `changing` held.
     pub(super) async fn save_definition(
         &self,
         definition: &Definition,
         text: &str,
         by: u32,
-    ) -> Result<(), WireError> {
+    ) -> Result<bool, WireError> {
         let name = &definition.name;
+        if let Some(entry) = self.catalogue.load().find(name.as_str()) {
+            if *entry.definition == *definition {
+                return Ok(false);
+            }
+            return Err(WireError::new(
+                ErrorCode::BadDefinition,
+                format!("there is another definition of `{name}` by now"),
+            )
+            .hint(format!("look at it with `authsome inspect {name}`")));
+        }
         let mut record = Record::new(audit::Event::Register);
         record.provider = Some(name.clone());
         self.audit_first(record, by).await?;
@@ -177,7 +188,16 @@ impl Broker {
         files::write_atomic(&target, text.as_bytes())
             .map_err(|error| storage(&format!("write `{}`", target.display()), &error))?;
         self.reload_definitions();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Takes the definition of a login back that could not be stored.
+    pub(super) fn drop_definition(&self, definition: &Definition) {
+        let target = self.override_file(&definition.name);
+        if let Err(error) = std::fs::remove_file(&target) {
+            tracing::warn!(%error, file = %target.display(), "not taken back");
+        }
+        self.reload_definitions();
     }
 }
 
@@ -198,6 +218,17 @@ impl Address {
             .parse()
             .map_err(|_| bad_address(text, "its host cannot name a provider"))?;
         Ok(Self { url, host, name })
+    }
+
+    /// Whether `known`, a resource's name, is this address or lies above it: a server may name a part
+    /// of its own address.
+    fn is_at(&self, known: &str) -> bool {
+        Url::parse(known).is_ok_and(|known| {
+            let above = known.path().trim_end_matches('/');
+            let rest = self.url.path().strip_prefix(above);
+            known.origin() == self.url.origin()
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     fn port(&self) -> u16 {

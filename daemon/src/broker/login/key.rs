@@ -106,7 +106,7 @@ impl Broker {
             ..NewCredential::of(&login.named, secret)
         };
         let logged_in = self.keep(credential, session.begun_by).await?;
-        Ok(Advance::Done(Response::LoggedIn(logged_in)))
+        Ok(Advance::done(Response::LoggedIn(logged_in)))
     }
 
     pub(super) async fn take_signing_secret(
@@ -123,7 +123,7 @@ impl Broker {
         session.refuse_if_over()?;
         session.enter(LoginState::Storing);
         let stored = self.store_webhook(plan, secret, session.begun_by).await?;
-        Ok(Advance::Done(Response::WebhookStored(stored)))
+        Ok(Advance::done(Response::WebhookStored(stored)))
     }
 }
 

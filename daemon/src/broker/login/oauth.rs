@@ -25,12 +25,13 @@ use authsome_proto::{ErrorCode, Secret, WireError};
 use super::key::not_asked;
 use super::target::Named;
 use super::{Advance, Broker, Session, Setback, Target};
+use crate::broker::upstream::reach_of;
 use crate::login::{Asked, LoginForm, Submission};
 use crate::oauth::callback::{self, Callback, Expected};
 use crate::oauth::pkce::{Pkce, State};
 use crate::oauth::{Client, TokenError};
 use crate::providers::{
-    Auth, BaseUrl, Definition, DeviceTokenRequest, Entry, Flow, OAuth2, ParseBaseUrlError, Source,
+    Auth, BaseUrl, Definition, DeviceTokenRequest, Entry, Flow, OAuth2, ParseBaseUrlError,
 };
 use crate::proxy::Reach;
 
@@ -198,9 +199,11 @@ impl Broker {
     pub(super) async fn begin_oauth_login(
         self: &Arc<Self>,
         entry: &Entry,
-        request: Login,
+        mut request: Login,
         pid: u32,
+        inside_run: bool,
     ) -> Result<LoginStarted, WireError> {
+        self.inherit(entry, &mut request);
         let (base_url, definition) = match &request.base_url {
             Some(text) => {
                 let (server, definition) = at_own_server(&entry.definition, text)?;
@@ -221,18 +224,15 @@ impl Broker {
         }
         let named = self.name(&definition, request.connection, request.force)?;
         let flow = choose_flow(provider.as_str(), facts, request.flow)?;
-        let reach = match (&entry.source, &base_url) {
-            (Source::Bundled, None) => Reach::Public,
-            _ => Reach::Anywhere,
-        };
         let scopes = if request.scopes.is_empty() {
             facts.scopes.clone()
         } else {
             request.scopes
         };
         let facts = resolve(facts);
+        let reach = reach_of(Some(entry), base_url.as_deref(), &facts.token_url);
         let login = SignIn {
-            server: server_of(&facts.token_url),
+            server: server_of(&facts.token_url, base_url.as_deref()),
             redirect_uri: self.redirect_uri(provider),
             named,
             unsaved: None,
@@ -243,8 +243,28 @@ impl Broker {
             reach,
             progress: Mutex::default(),
         };
-        self.begin_sign_in(login, request.client_id, request.via, pid)
+        self.begin_sign_in(login, request.client_id, request.via, pid, inside_run)
             .await
+    }
+
+    /// A connection that is replaced stays at its server and with its flow, unless the person says
+    /// otherwise.
+    fn inherit(&self, entry: &Entry, request: &mut Login) {
+        let provider = &entry.definition.name;
+        let replaced = request
+            .force
+            .then(|| match &request.connection {
+                Some(name) => Some(name.clone()),
+                None => self.connections.default_of(provider),
+            })
+            .flatten()
+            .and_then(|name| self.connections.find(provider, &name));
+        let Some(record) = replaced else {
+            return;
+        };
+        request.base_url = request.base_url.take().or(record.base_url);
+        let flow = record.grant.and_then(|grant| grant.flow);
+        request.flow = request.flow.or(flow.map(OAuthFlow::from));
     }
 
     /// Opens the session of a login whose servers are known.
@@ -254,37 +274,41 @@ impl Broker {
         client_id: Option<String>,
         via: LoginVia,
         pid: u32,
+        inside_run: bool,
     ) -> Result<LoginStarted, WireError> {
-        // a program could put its own account in the place of the user's: it sees the state
-        if login.named.force && self.is_inside_run(pid) {
+        let client = self.client_at_hand(&login, client_id).await?;
+        if inside_run && !login.may_begin_in_run(&client) {
             return Err(WireError::new(
                 ErrorCode::RefusedInsideRun,
-                "a connection is not replaced from inside a run",
+                format!(
+                    "this login to `{}` does not begin inside a run",
+                    login.named.definition.name
+                ),
             )
             .hint("log in from a shell of your own"));
         }
-        let client = self.client_at_hand(&login, client_id).await?;
         let target = Target::OAuth(Box::new(login));
-        let (session, submissions) = self.new_session(target, via, pid).await?;
+        let begun = self.new_session(target, via, pid).await?;
+        let session = &begun.session;
         let Target::OAuth(login) = &session.target else {
             return Err(nothing_to_paste());
         };
         let step = match (login.flow, client) {
             (Flow::JwtBearer, _) => {
                 login.set(Progress::ServiceAccount);
-                self.ask(&session).await
+                self.ask(session).await
             }
             (_, AtHand::Ask(id)) => {
                 login.set(Progress::Client(id));
-                self.ask(&session).await
+                self.ask(session).await
             }
             (_, AtHand::Register) => match self.register_client(login).await {
-                Ok(client) => self.go(&session, login, client).await,
+                Ok(client) => self.go(session, login, client).await,
                 Err(error) => Err(error),
             },
-            (_, AtHand::Known(client)) => self.go(&session, login, client).await,
+            (_, AtHand::Known(client)) => self.go(session, login, client).await,
         };
-        self.start_session(Arc::clone(&session), submissions, step)
+        self.start_session(begun, step?)
     }
 
     /// Whether a client is there, can be had, or must be asked for.
@@ -311,6 +335,8 @@ impl Broker {
         let provider = &login.named.definition.name;
         let known = self.known_client(provider, &login.server).await?;
         Ok(match known {
+            // the server may have forgotten the client that it made
+            Some(_) if login.flow == Flow::DcrPkce && login.named.force => AtHand::Register,
             Some(known)
                 if known
                     .registered_for
@@ -344,21 +370,21 @@ impl Broker {
                 let client = login.client(id, secret).map_err(again)?;
                 if login.flow == Flow::ClientCredentials {
                     let done = self.ask_for_itself(session, login, client).await;
-                    return done.map(Advance::Done).map_err(again);
+                    return done.map(Advance::done).map_err(again);
                 }
                 let step = self.go(session, login, client).await.map_err(again)?;
                 Ok(Advance::Next(step))
             }
             (Progress::ServiceAccount, Submission::Secret(file)) => {
                 let done = self.ask_with_key(session, login, file).await;
-                done.map(Advance::Done).map_err(|error| {
+                done.map(Advance::done).map_err(|error| {
                     login.set(Progress::ServiceAccount);
                     Setback::Again(error)
                 })
             }
             (Progress::Code { client, pkce, .. }, Submission::Callback(callback)) => {
                 let done = self.exchange(session, login, client, &pkce, callback).await;
-                done.map(Advance::Done).map_err(Setback::Over)
+                done.map(Advance::done).map_err(Setback::Over)
             }
             (progress, _) => {
                 login.set(progress);
@@ -369,6 +395,16 @@ impl Broker {
 }
 
 impl SignIn {
+    /// Whether a program may begin this. Not with a client of its own, which would become the user's;
+    /// not without a person, with the user's client.
+    fn may_begin_in_run(&self, client: &AtHand) -> bool {
+        let with_a_person = match self.flow {
+            Flow::Pkce | Flow::DcrPkce | Flow::DeviceCode => true,
+            Flow::ClientCredentials | Flow::JwtBearer => false,
+        };
+        with_a_person && !self.named.force && !matches!(client, AtHand::Ask(_))
+    }
+
     /// A client that a person entered.
     fn client(&self, id: String, secret: Option<Secret>) -> Result<Client, WireError> {
         check_client_id(&id)?;
@@ -459,8 +495,12 @@ fn resolve(facts: &OAuth2) -> OAuth2 {
     }
 }
 
-/// Host, and port where it is not 443.
-pub(in crate::broker) fn server_of(url: &str) -> String {
+/// Where a client is registered: a person's own server with its path, since one host may have
+/// several; else the token endpoint's host, and port where it is not 443.
+pub(in crate::broker) fn server_of(url: &str, base_url: Option<&str>) -> String {
+    if let Some(own) = base_url.and_then(|base| base.strip_prefix("https://")) {
+        return own.to_owned();
+    }
     url::Url::parse(url).map_or_else(
         |_| String::new(),
         |url| {

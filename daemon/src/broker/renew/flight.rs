@@ -27,7 +27,7 @@ use crate::oauth::http::{HttpError, Servers};
 use crate::oauth::jwt::ServiceAccount;
 use crate::oauth::life::{self, Chance};
 use crate::oauth::{Client, Grant, Outgoing, TokenError, Tokens, revoke, token};
-use crate::providers::Source;
+use crate::broker::upstream::reach_of;
 use crate::proxy::{NotRenewed, Reach, Why};
 use crate::sys::clock::Boot;
 use crate::vault::{ItemKey, Renewal, StoredClient, StoredGrant, StoredItem, VaultError};
@@ -146,9 +146,10 @@ impl Flight<'_> {
         if spends && life::is_spent(grant.renewing_since, self.own, grant.rotates) {
             return self.give_up(&item, Hopeless::AnswerLost).await;
         }
-        let reach = self.reach(&record);
+        let reach = self.reach(&record, &grant.token_url);
         let servers = self.servers().await?;
-        let mut once_more = true;
+        // an answer was lost: whatever comes then, the refresh token may have been replaced
+        let mut was_lost = false;
         loop {
             let request = match self.request(grant) {
                 Ok(Some(request)) => request,
@@ -164,20 +165,24 @@ impl Flight<'_> {
                     return self.give_up(&item, Hopeless::Refused(refused)).await;
                 }
                 Sent::Refused(error) => {
-                    self.unmark(&item).await;
                     let mut failure = Failure::new(code_of(&error), error.to_string());
+                    failure.is_unknown = was_lost || is_of_a_gateway(&error);
                     if let TokenError::Unavailable { retry_after, .. } = error {
                         failure.retry_after = retry_after;
+                    }
+                    if !failure.is_unknown {
+                        self.unmark(&item).await;
                     }
                     return Err(Landing::Failed(failure));
                 }
                 Sent::Lost(failure) => {
-                    if !once_more || self.broker.shutdown.is_cancelled() {
+                    if was_lost || self.broker.shutdown.is_cancelled() {
                         return Err(Landing::Failed(failure));
                     }
-                    once_more = false;
+                    was_lost = true;
                 }
-                Sent::Failed(failure) => {
+                Sent::Failed(mut failure) => {
+                    failure.is_unknown |= was_lost;
                     if !failure.is_unknown {
                         self.unmark(&item).await;
                     }
@@ -525,16 +530,24 @@ impl Flight<'_> {
             .map_err(|error| Landing::failed("settings", error.message))
     }
 
-    /// How far the server's name may lead: the definitions that are compiled in name servers of the
-    /// internet.
-    fn reach(&self, record: &ConnectionRecord) -> Reach {
+    /// How far the server's name may lead.
+    fn reach(&self, record: &ConnectionRecord, url: &str) -> Reach {
         let catalogue = self.broker.catalogue.load();
-        match catalogue.find(self.key.0.as_str()).map(|it| &it.source) {
-            Some(Source::Custom { .. }) => Reach::Anywhere,
-            Some(Source::Bundled) | None if record.base_url.is_some() => Reach::Anywhere,
-            Some(Source::Bundled) | None => Reach::Public,
-        }
+        let entry = catalogue.find(self.key.0.as_str());
+        reach_of(entry, record.base_url.as_deref(), url)
     }
+}
+
+/// Whether somebody in front of the server answered, who does not know what it did (RFC 9110 sections
+/// 15.6.3 and 15.6.5).
+fn is_of_a_gateway(error: &TokenError) -> bool {
+    matches!(
+        error,
+        TokenError::Unavailable {
+            status: 502 | 504,
+            ..
+        }
+    )
 }
 
 /// Why it is not known that an item is what it was.

@@ -65,20 +65,20 @@ impl World {
         let definition = r#"{"v":1,"name":"acme","display_name":"Acme","auth":"api_key","routes":[{"hosts":["api.acme.test"],"header":{"name":"Authorization","prefix":"Bearer"}}]}"#;
         #[expect(clippy::disallowed_methods, reason = "a file of the test's own folder")]
         std::fs::write(providers.join("acme.json"), definition).unwrap();
-        let world = Self::open(home, pem, server).await;
+        let world = Self::open(home, pem, server);
         let item = item("a1", "r1", change);
         world.put(item).await;
         world
     }
 
     /// The same home with another daemon, as after a crash.
-    async fn again(self) -> Self {
+    fn again(self) -> Self {
         let pem = self.home.path().join("ca.pem");
         self.broker.shutdown.cancel();
-        Self::open(self.home, pem, self.server).await
+        Self::open(self.home, pem, self.server)
     }
 
-    async fn open(home: TempDir, pem: PathBuf, server: Server) -> Self {
+    fn open(home: TempDir, pem: PathBuf, server: Server) -> Self {
         let places = Places {
             home: home.path().to_owned(),
             runtime: home.path().join("runtime"),
@@ -437,7 +437,7 @@ async fn a_final_refusal_marks_the_connection_and_deletes_nothing() {
     assert_eq!(error.unwrap_err().code, ErrorCode::LoginNeeded);
     assert!(world.item().await.is_some());
     // also another daemon knows
-    let world = world.again().await;
+    let world = world.again();
     world.sleep(HOUR);
     let error = world.broker.fresh_token(&provider(), &connection()).await;
     assert_eq!(error.unwrap_err().code, ErrorCode::LoginNeeded);
@@ -651,7 +651,7 @@ async fn a_crash_in_the_middle_leaves_a_mark_and_no_second_sending() {
     });
     world.has_asked(1).await;
     // the old one stays where it is, waiting: all that another one sees is the disk
-    let world = world.again().await;
+    let world = world.again();
     world.sleep(HOUR);
     let error = world.broker.fresh_token(&provider(), &connection()).await;
     assert_eq!(error.unwrap_err().code, ErrorCode::LoginNeeded);
@@ -863,6 +863,6 @@ async fn a_daemon_that_stops_waits_for_the_answer() {
     world.server.release();
     world.broker.drain_proxy().await;
     assert_eq!(world.stored().await, ("a2".into(), "r2".into(), None));
-    let world = world.again().await;
+    let world = world.again();
     assert!(world.loaded().await.is_of(&secret("a2")));
 }

@@ -233,7 +233,7 @@ async fn a_request_that_was_not_sent_is_not_lost() {
     let server = Server::start(HOST, "", Then::HangUp).await;
     let url = format!("https://{HOST}/token");
     let connected = server.servers.connect(&url, Reach::Public).await.unwrap();
-    connected._driver.abort();
+    connected.driver.abort();
     while !connected.sender.is_closed() {
         tokio::task::yield_now().await;
     }

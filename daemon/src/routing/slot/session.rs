@@ -159,17 +159,17 @@ impl Session {
     }
 }
 
-/// For people: `cookies `a`, `b`; header `c``.
+/// For people: the names of its cookies and headers.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         if self.cookie_header {
             let names = self.cookies.iter().map(|cookie| quoted(&cookie.name));
-            parts.push(counted("cookie", names.collect()));
+            parts.push(counted("cookie", &names.collect::<Vec<_>>()));
         }
         let copies = self.copies.iter().map(|copy| quoted(copy.header.as_str()));
         let fixed = self.fixed.iter().map(|(name, _)| quoted(name.as_str()));
-        parts.push(counted("header", copies.chain(fixed).collect()));
+        parts.push(counted("header", &copies.chain(fixed).collect::<Vec<_>>()));
         parts.retain(|part| !part.is_empty());
         f.write_str(&parts.join("; "))
     }
@@ -179,8 +179,8 @@ fn quoted(name: &str) -> String {
     format!("`{name}`")
 }
 
-fn counted(what: &str, names: Vec<String>) -> String {
-    match names.as_slice() {
+fn counted(what: &str, names: &[String]) -> String {
+    match names {
         [] => String::new(),
         [one] => format!("{what} {one}"),
         many => format!("{what}s {}", many.join(", ")),
@@ -326,7 +326,7 @@ mod tests {
                 "x-active: yes"
             ]
         );
-        assert_eq!(both.emptied(), [] as [HeaderName; 0]);
+        assert!(both.emptied().is_empty());
         // what is not there is emptied all the same, and what nobody asks for any more is not sent
         let less = filled(&session(true), "old=1; csrf=c; sid=a").unwrap();
         assert_eq!(
@@ -375,7 +375,7 @@ mod tests {
         };
         assert!(new(&["a"], vec![copy("a", "x-a", "")], &["x-b"]).is_ok());
         for (copies, headers) in [
-            (vec![copy("a", "x-a", "")], &["x-a"] as &[_]),
+            (vec![copy("a", "x-a", "")], &["x-a"][..]),
             (vec![copy("a", "x-a", "")], &["x_a"]),
             (vec![copy("a", "x-a", ""), copy("a", "x-a", "")], &[]),
             (vec![], &["cookie"]),

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use authsome_proto::request::LoginVia;
 use authsome_proto::response::LoginStep;
-use authsome_proto::{Response, WireError};
+use authsome_proto::{ErrorCode, Response, WireError};
 
+use super::tokens::{Brought, refused, unix_now};
 use super::{Progress, SignIn, is_about_client};
 use crate::broker::Broker;
 use crate::broker::login::{Session, Target, ended, no_page};
 use crate::login::Awaited;
 use crate::oauth::authorize::Authorization;
+use crate::oauth::callback::Refusal;
 use crate::oauth::http::HttpError;
 use crate::oauth::pkce::{Pkce, State};
 use crate::oauth::{Client, TokenError, device, register};
@@ -174,12 +176,11 @@ impl Broker {
         let mut pause = poll.interval();
         let too_old = tokio::time::Instant::now() + code.expires_in;
         let mut state = session.state.subscribe();
-        let tokens = loop {
+        let brought = loop {
             tokio::select! {
                 () = ended(&mut state) => return,
                 () = tokio::time::sleep_until(too_old) => {
-                    let error = TokenError::Refused { code: "expired_token".into(), description: None };
-                    break Err(login.token_failed(&error));
+                    break Err(too_late(login));
                 }
                 () = tokio::time::sleep(pause) => {}
             }
@@ -188,12 +189,13 @@ impl Broker {
                 Ok(servers) => servers,
                 Err(error) => break Err(error),
             };
+            let asked_at = unix_now();
             let answer = servers.send(&login.facts.token_url, login.reach, request);
             pause = match answer.await {
                 Ok(answer) => match poll.answered(&answer, how) {
                     device::Next::Wait(pause) => pause,
-                    device::Next::Done(tokens) => break Ok(tokens),
-                    device::Next::Failed(error) => break Err(login.token_failed(&error)),
+                    device::Next::Done(tokens) => break Ok(Brought { tokens, asked_at }),
+                    device::Next::Failed(error) => break Err(device_failed(login, error)),
                 },
                 Err(error) => {
                     tracing::debug!(%error, "the device code's server does not answer");
@@ -202,9 +204,9 @@ impl Broker {
             };
         };
         let _turn = session.turn.lock().await;
-        let done = match tokens {
-            Ok(tokens) => {
-                self.keep_tokens(session, login, tokens, Some(client), None)
+        let done = match brought {
+            Ok(brought) => {
+                self.keep_tokens(session, login, brought, Some(client), None)
                     .await
             }
             Err(error) => Err(error),
@@ -221,4 +223,24 @@ impl Broker {
         }
         session.end(done);
     }
+}
+
+/// What a person did, or did not do, is not the server's failure.
+fn device_failed(login: &SignIn, error: TokenError) -> WireError {
+    match error {
+        TokenError::Refused { code, description } if code == "access_denied" => {
+            refused(login, Refusal { code, description })
+        }
+        TokenError::Refused { code, .. } if code == "expired_token" => too_late(login),
+        error => login.token_failed(&error),
+    }
+}
+
+fn too_late(login: &SignIn) -> WireError {
+    let name = &login.named.definition.name;
+    WireError::new(
+        ErrorCode::LoginExpired,
+        format!("the code for `{name}` was not entered in time"),
+    )
+    .hint(format!("start again with `{}`", login.command()))
 }

@@ -1,7 +1,5 @@
 //! Tokens for what a person brought, and storing them.
 
-use std::time::Duration;
-
 use authsome_proto::{ErrorCode, Response, Secret, WireError};
 
 use super::SignIn;
@@ -9,13 +7,19 @@ use crate::broker::Broker;
 use crate::broker::login::keep::NewCredential;
 use crate::broker::login::key::{check, not_asked};
 use crate::broker::login::{LoginState, Session};
-use crate::connections::GrantRecord;
+use crate::broker::renew::remembered;
 use crate::oauth::callback::{Callback, Refusal};
 use crate::oauth::jwt::ServiceAccount;
 use crate::oauth::pkce::Pkce;
 use crate::oauth::{Client, Grant, Tokens, token};
 use crate::providers::Flow;
 use crate::vault::{Renewal, StoredGrant};
+
+/// Tokens, and when they were asked for in seconds since 1970.
+pub(super) struct Brought {
+    pub(super) tokens: Tokens,
+    pub(super) asked_at: u64,
+}
 
 impl Broker {
     /// A code for tokens. Whatever comes of it, the login is over: a code is good once.
@@ -48,7 +52,9 @@ impl Broker {
             redirect_uri: &login.redirect_uri,
             verifier: pkce.verifier(),
         };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
+        let tokens = self
+            .tokens_for(session, login, &grant, Some(&client))
+            .await?;
         self.keep_tokens(session, login, tokens, Some(client), None)
             .await
     }
@@ -64,7 +70,9 @@ impl Broker {
         let grant = Grant::ClientCredentials {
             scopes: &login.scopes,
         };
-        let tokens = self.tokens_for(login, &grant, Some(&client)).await?;
+        let tokens = self
+            .tokens_for(session, login, &grant, Some(&client))
+            .await?;
         self.keep_tokens(session, login, tokens, Some(client), None)
             .await
     }
@@ -100,39 +108,47 @@ impl Broker {
         let grant = Grant::Assertion {
             assertion: &assertion,
         };
-        let tokens = self.tokens_for(login, &grant, None).await?;
+        let tokens = self.tokens_for(session, login, &grant, None).await?;
         self.keep_tokens(session, login, tokens, None, Some(&account))
             .await
     }
 
+    /// Asks for tokens, unless the login is given up meanwhile: a server that never answers keeps
+    /// nobody, and what it sends too late is not stored.
     async fn tokens_for(
         &self,
+        session: &Session,
         login: &SignIn,
         grant: &Grant<'_>,
         client: Option<&Client>,
-    ) -> Result<Tokens, WireError> {
+    ) -> Result<Brought, WireError> {
+        // before it is sent: a lifetime counts from when the token was made
+        let asked_at = unix_now();
         let request = token::request(grant, client, login.facts.resource.as_deref());
-        let answer = self
-            .servers()
-            .await?
-            .send(&login.facts.token_url, login.reach, request)
-            .await
-            .map_err(|error| {
-                login
-                    .failed("getting tokens", &error)
-                    .hint(format!("start again with `{}`", login.command()))
-            })?;
-        token::read(&answer).map_err(|error| login.token_failed(&error))
+        let servers = self.servers().await?;
+        let answer = tokio::select! {
+            biased;
+            () = session.cancelled.cancelled() => return Err(session.was_cancelled()),
+            answer = servers.send(&login.facts.token_url, login.reach, request) => answer,
+        };
+        let answer = answer.map_err(|error| {
+            login
+                .failed("getting tokens", &error)
+                .hint(format!("start again with `{}`", login.command()))
+        })?;
+        let tokens = token::read(&answer).map_err(|error| login.token_failed(&error))?;
+        Ok(Brought { tokens, asked_at })
     }
 
     pub(super) async fn keep_tokens(
         &self,
         session: &Session,
         login: &SignIn,
-        tokens: Tokens,
+        brought: Brought,
         client: Option<Client>,
         account: Option<&ServiceAccount>,
     ) -> Result<Response, WireError> {
+        let Brought { tokens, asked_at } = brought;
         check(&login.named.definition, &tokens.access)?;
         let renewal = match (login.flow, account, tokens.refresh) {
             (_, Some(account), _) => Renewal::ServiceAccount(account.file().clone()),
@@ -141,16 +157,10 @@ impl Broker {
             (_, _, None) => Renewal::None,
         };
         let scopes = tokens.scopes.unwrap_or_else(|| login.scopes.clone());
-        let grant = GrantRecord {
-            flow: Some(login.flow),
-            scopes: scopes.clone(),
-            expires_at: tokens.expires_in.and_then(after),
-            renews: !matches!(renewal, Renewal::None),
-        };
         let stored_grant = StoredGrant {
             flow: login.flow,
             renewal,
-            issued_at: i64::try_from(unix_now()).unwrap_or(0),
+            issued_at: i64::try_from(asked_at).unwrap_or(0),
             lifetime: tokens.expires_in.map(|lifetime| lifetime.as_secs()),
             scopes,
             client: client.clone().map(Into::into),
@@ -164,10 +174,6 @@ impl Broker {
         session.refuse_if_over()?;
         self.refuse_overwrite(&login.named)?;
         session.enter(LoginState::Storing);
-        if let Some(text) = &login.unsaved {
-            self.save_definition(&login.named.definition, text, session.begun_by)
-                .await?;
-        }
         let provider = &login.named.definition.name;
         if let Some(client) = &client
             && login.flow != Flow::DcrPkce
@@ -176,19 +182,34 @@ impl Broker {
             self.remember_client(provider, &login.server, client, None)
                 .await?;
         }
+        let is_saved = match &login.unsaved {
+            Some(text) => {
+                self.save_definition(&login.named.definition, text, session.begun_by)
+                    .await?
+            }
+            None => false,
+        };
         let credential = NewCredential {
             base_url: login.base_url.clone(),
+            grant: Some(remembered(&stored_grant)),
             stored_grant: Some(stored_grant),
-            grant: Some(grant),
             account: account.map(|account| account.email.clone()),
             ..NewCredential::of(&login.named, tokens.access)
         };
-        let logged_in = self.keep(credential, session.begun_by).await?;
-        Ok(Response::LoggedIn(logged_in))
+        match self.keep(credential, session.begun_by).await {
+            Ok(logged_in) => Ok(Response::LoggedIn(logged_in)),
+            Err(error) => {
+                if is_saved {
+                    self.drop_definition(&login.named.definition);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
-fn refused(login: &SignIn, refusal: Refusal) -> WireError {
+/// The error of a person who said no, or of a server that did.
+pub(super) fn refused(login: &SignIn, refusal: Refusal) -> WireError {
     let name = &login.named.definition.display_name;
     let mut error = WireError::new(
         ErrorCode::LoginRefused,
@@ -199,12 +220,6 @@ fn refused(login: &SignIn, refusal: Refusal) -> WireError {
     error
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)
-}
-
-/// That long from now, as it is stored and shown.
-fn after(lifetime: Duration) -> Option<String> {
-    let at = jiff::Timestamp::now().checked_add(lifetime).ok()?;
-    at.round(jiff::Unit::Second).ok().map(|at| at.to_string())
 }

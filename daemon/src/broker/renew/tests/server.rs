@@ -1,5 +1,6 @@
 //! A token endpoint that says what a test tells it to, over TLS.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -26,10 +27,10 @@ impl Reply {
     pub(super) fn tokens(access: &str, refresh: Option<&str>, lifetime: Option<u64>) -> Self {
         let mut body = format!("{{\"access_token\":\"{access}\",\"token_type\":\"Bearer\"");
         if let Some(refresh) = refresh {
-            body.push_str(&format!(",\"refresh_token\":\"{refresh}\""));
+            write!(body, ",\"refresh_token\":\"{refresh}\"").unwrap();
         }
         if let Some(lifetime) = lifetime {
-            body.push_str(&format!(",\"expires_in\":{lifetime}"));
+            write!(body, ",\"expires_in\":{lifetime}").unwrap();
         }
         body.push('}');
         Self::Say(200, "", body)
