@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authsome_tests::home::is_gone;
 use authsome_tests::raw::read_answer;
@@ -213,6 +213,7 @@ impl Victim {
 
     /// One refresh, and a kill at that call. `None` if it got through first; else the calls.
     fn kill_at(&mut self, counted: Counted, at: usize) -> Option<Trace> {
+        let begun = Instant::now();
         std::thread::sleep(self.rest);
         self.world.authority.forget();
         let mut tunnel = self.run.proxy().tls(&format!("{HOST}:443"), HOST).unwrap();
@@ -241,6 +242,8 @@ impl Victim {
         // the next command's daemon sends nothing by itself, so this is what the dead one has sent
         self.world.field("status");
         let sent = self.world.authority.refreshes() > 0;
+        // what the old token was good for must not hide what became of the new one
+        std::thread::sleep(ONE_SECOND_STORED.saturating_sub(begun.elapsed()));
         let (status, code) = self.ask();
         let renames =
             |number: &libc::c_long| [libc::SYS_renameat, libc::SYS_renameat2].contains(number);
