@@ -701,9 +701,11 @@ fn runs_that_wait_for_the_vault_say_so() {
     home.keyring.as_mut().unwrap().lock();
     home.crash_daemon();
     home.authsome(["status"]).output();
-    let listed = run_of(&home, run.id()).expect("its process lives");
-    let problem = listed["problem"].as_str().unwrap();
-    assert!(problem.starts_with("waits until"), "{problem}");
+    wait_until("the run to say what it waits for", SOON, || {
+        let listed = run_of(&home, run.id()).expect("its process lives");
+        let problem = listed["problem"].as_str();
+        problem.is_some_and(|problem| problem.starts_with("waits until"))
+    });
     home.authsome(["runs", "stop", given_up.id()])
         .output()
         .succeeded();
