@@ -13,11 +13,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod login;
 mod old;
 mod run;
+mod service;
 mod webhook;
 
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
 pub(crate) use run::{Explain, Run};
+pub(crate) use service::{Service, ServiceChange, ServiceVerb};
 pub(crate) use webhook::{
     SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
 };
@@ -140,6 +142,8 @@ pub(crate) enum Verb {
     Doctor,
     /// Start, stop or look at the daemon
     Daemon(Daemon),
+    /// Have systemd or launchd run the daemon
+    Service(Service),
     /// Open the file store with its passphrase
     Unlock(Unlock),
     /// Print shell completions

@@ -19,6 +19,7 @@ mod project;
 mod prompt;
 mod quote;
 mod secrets;
+mod service;
 mod start;
 mod times;
 mod ui;
