@@ -131,6 +131,8 @@ pub struct Status {
     pub runs: u32,
     /// Things a person should look at, each a sentence.
     pub warnings: Vec<String>,
+    /// Who started the daemon and starts it again: `systemd` or `launchd`; absent if a client did.
+    pub manager: Option<String>,
 }
 
 /// The vault as it stands.

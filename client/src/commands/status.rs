@@ -65,6 +65,7 @@ fn object(status: &Status) -> Value {
         connections,
         runs,
         warnings,
+        manager,
     } = status;
     json!({
         "version": version,
@@ -77,6 +78,7 @@ fn object(status: &Status) -> Value {
         "connections": connections,
         "runs": runs,
         "warnings": warnings,
+        "manager": manager,
     })
 }
 
@@ -101,10 +103,14 @@ fn text(status: &Status, now: Timestamp) -> String {
         (
             "daemon",
             format!(
-                "{}, process {}, started {}",
+                "{}, process {}{}, started {}",
                 status.version,
                 status.pid,
-                times::human(&status.started_at, now)
+                match &status.manager {
+                    Some(manager) => format!(" of {manager}"),
+                    None => String::new(),
+                },
+                times::human(&status.started_at, now),
             ),
         ),
         ("home", status.home.clone()),
@@ -149,6 +155,7 @@ mod tests {
             connections: 2,
             runs: 0,
             warnings: Vec::new(),
+            manager: None,
         };
         insta::assert_snapshot!(text(&status, "2030-06-15T12:00:00Z".parse().unwrap()), @r"
         daemon       0.1.0, process 42, started 3 min ago

@@ -92,14 +92,14 @@ impl World {
         };
         let (connections, _) = Connections::open(home.path()).unwrap();
         let time = Arc::new(Set(Mutex::new((1_000_000, BEGUN))));
-        let broker = Broker::by_clock(
+        let broker = Arc::new(Broker::by_clock(
             places,
             config,
             connections,
             Vec::new(),
             CancellationToken::new(),
             Clock::of(Arc::<Set>::clone(&time)),
-        );
+        ));
         assert!(broker.definition(&provider()).is_ok());
         let engine = Arc::clone(&broker);
         tokio::spawn(async move { engine.keep_renewing().await });
