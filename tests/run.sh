@@ -37,6 +37,8 @@ want age command -v age
 want expect command -v expect
 want strace command -v strace
 want procps command -v ps
+want systemd test -x /lib/systemd/systemd
+want passwd test -x /usr/sbin/useradd
 want chromium command -v chromium
 want nginx-light command -v nginx
 want haproxy command -v haproxy

@@ -162,11 +162,6 @@ impl Service {
         }
     }
 
-    /// The daemon's process, if the manager runs one.
-    pub(crate) fn pid(&self) -> Option<i32> {
-        self.told().ok()?.pid
-    }
-
     /// Has the manager open the sockets.
     pub(crate) fn start(&self) -> Result<(), Failure> {
         match self {
