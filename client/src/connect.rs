@@ -145,6 +145,10 @@ pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         };
+        if start == Start::Service {
+            // its sockets were open and are not any more: the manager has given up
+            return Err(why);
+        }
         if Instant::now() >= deadline {
             return Err(why.hint(
                 "a daemon was started but does not accept connections; \

@@ -243,6 +243,14 @@ impl Service {
         }
     }
 
+    /// The command that shows what its daemon said, for a person.
+    pub(crate) fn log_command(&self) -> String {
+        match self {
+            Self::Launchd(_) => "authsome daemon logs".into(),
+            Self::Systemd(units) => format!("journalctl --user --unit {}", units.service()),
+        }
+    }
+
     /// The command that shows what the manager knows, for a person.
     pub(crate) fn status_command(&self) -> String {
         match self {

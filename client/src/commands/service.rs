@@ -171,7 +171,19 @@ fn bring_up(
     let mut changed: Vec<PathBuf> = changes.write.iter().map(|it| it.path.clone()).collect();
     changed.extend(changes.remove.iter().cloned());
     service.switch_on(&changed)?;
-    let status = status::ask(&mut connect_to(places, Start::Service, ui)?, ui)?;
+    let connected = connect_to(places, Start::Service, ui).map_err(|failure| {
+        let mut cannot = Failure::failed(format!(
+            "`{}` does not start its daemon",
+            service.daemon_name()
+        ))
+        .cause(failure.message);
+        cannot.causes.extend(failure.causes);
+        cannot.hint(format!(
+            "nothing is installed; `{} --lines 20` may say why",
+            service.log_command()
+        ))
+    });
+    let status = status::ask(&mut connected?, ui)?;
     let pid = i32::try_from(status.pid).ok();
     let told = service.told()?;
     if told.pid != pid {

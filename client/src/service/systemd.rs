@@ -448,7 +448,7 @@ fn executable_in(text: &str) -> Option<PathBuf> {
         }
         None => value.split_ascii_whitespace().next()?.to_owned(),
     };
-    Some(PathBuf::from(path.replace("%%", "%").replace("$$", "$")))
+    Some(PathBuf::from(path.replace("%%", "%")))
 }
 
 fn socket_text(name: &str) -> String {
@@ -477,31 +477,31 @@ fn drop_in_text(port: u16) -> String {
     )
 }
 
-/// Where a word stands: only a command line has `$`.
+/// Where a word stands: systemd takes no program whose path has quotes or backslashes, escaped or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {
     Exec,
     Variable,
 }
 
-/// A word as systemd reads it back: in quotes, with `%` and `$` doubled.
+/// A word as systemd reads it back: in quotes, with `%` doubled.
 fn quoted(word: &OsStr, place: Where) -> Result<String, Failure> {
     let text = word
         .to_str()
         .filter(|text| !text.contains(char::is_control))
+        .filter(|text| place == Where::Variable || !text.contains(['"', '\'', '\\']))
         .ok_or_else(|| {
             Failure::failed(format!(
                 "a unit cannot name `{}`",
                 crate::ui::printable(&word.to_string_lossy())
             ))
-            .hint("use a path without control characters, in UTF-8")
+            .hint("use a path in UTF-8 without quotes, backslashes and control characters")
         })?;
     let mut out = String::from("\"");
     for letter in text.chars() {
         match letter {
             '"' | '\\' => out.extend(['\\', letter]),
             '%' => out.push_str("%%"),
-            '$' if place == Where::Exec => out.push_str("$$"),
             letter => out.push(letter),
         }
     }
@@ -607,20 +607,23 @@ mod tests {
 
     #[test]
     fn a_path_in_a_unit_is_read_back_as_it_was() {
-        for path in [
-            "/usr/bin/authsomed",
-            "/a b/c\"d\\e/%h/$HOME/d",
-            "/é/authsomed",
-        ] {
+        for path in ["/usr/bin/authsomed", "/a b/%h/$HOME/d", "/é/authsomed"] {
             let text = service_text("authsome", Path::new(path), None).unwrap();
             assert_eq!(executable_in(&text), Some(path.into()), "{text}");
         }
         assert_eq!(executable_in(SERVICE), Some("/usr/bin/authsomed".into()));
-        let failure = service_text("authsome", Path::new("/a\nExecStart=/b"), None).unwrap_err();
-        assert!(
-            failure.message.contains("a unit cannot name"),
-            "{failure:?}"
-        );
+        // systemd would refuse the unit
+        for path in ["/a\nExecStart=/b", "/it's/d", "/a\"b/d", "/a\\b/d"] {
+            let failure = service_text("authsome", Path::new(path), None).unwrap_err();
+            assert!(
+                failure.message.contains("a unit cannot name"),
+                "{failure:?}"
+            );
+        }
+        let home = Path::new("/it's \"a\\b\"");
+        let text = service_text("authsome", Path::new("/b"), Some(home)).unwrap();
+        let line = "Environment=\"AUTHSOME_HOME=/it's \\\"a\\\\b\\\"\"\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

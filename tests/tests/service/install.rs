@@ -106,11 +106,11 @@ fn installing_from_another_place_moves_the_service_there() {
     let pid = user.service_pid().unwrap();
     for name in ["authsome", "authsomed"] {
         let bytes = fs::read(user.root().join("bin").join(name)).unwrap();
-        let path = user.write(&format!("w/it's \"here\" %h $HOME/{name}"), "");
+        let path = user.write(&format!("w/a place %h $HOME/{name}"), "");
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let place = user.root().join("w/it's \"here\" %h $HOME");
+    let place = user.root().join("w/a place %h $HOME");
     let moved = user
         .command(place.join("authsome"))
         .args(["service", "install"])

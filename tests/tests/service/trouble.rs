@@ -105,7 +105,11 @@ fn an_installation_that_fails_leaves_what_was_there() {
     let mut run = live_run(&user);
     let port = proxy_port(&user);
     user.drop_in("ExecStart=\nExecStart=/bin/false\n");
-    user.authsome(["service", "install"]).output().exited(1);
+    let failed = user.authsome(["service", "install"]).output().exited(1);
+    assert!(
+        failed.stderr.contains("does not start its daemon"),
+        "{failed}"
+    );
     assert!(!user.units().join("authsome.socket").exists());
     assert!(
         !user
