@@ -164,8 +164,9 @@ const MCP_HELP: &str = "\
 An agent starts it; the configuration that most take:
   {\"mcpServers\":{\"authsome\":{\"command\":\"authsome\",\"args\":[\"mcp\"]}}}
 
-Its tools list connections, begin logins (a person gets the page to open), wait for them, and explain
-refusals. None takes or gives a key. The agent itself is best started as `authsome run -- AGENT`.";
+Its tools list connections, begin logins (a person gets the page to open),
+wait for them, and explain refusals. None takes or gives a key. The agent
+itself is best started as `authsome run -- AGENT`.";
 
 impl Verb {
     /// The flat command that a hidden group stands for.

@@ -299,3 +299,93 @@ pub(super) fn status(status: &Status, who: &WhoAmI) -> Outcome {
 pub(super) fn explanation(explained: &Explained) -> Outcome {
     Outcome::Told(explain::object(explained))
 }
+
+#[cfg(test)]
+mod tests {
+    use authsome_proto::WireError;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_code_and_hint_and_says_what_an_agent_can_do() {
+        let error = WireError::new(ErrorCode::AlreadyConnected, "`x` is connected already\u{7}")
+            .hint("replace its key with `--force`");
+        let Outcome::Complaint(text) = Outcome::of(&error.into()) else {
+            panic!()
+        };
+        insta::assert_snapshot!(text, @r"
+        `x` is connected already�
+        hint: replace its key with `--force`
+        what to do: use the connection as it is, with `authsome run -- COMMAND`; a second account needs another `connection` name. If its credential no longer works, only the person can replace it: ask them to run `authsome login PROVIDER --force` in a terminal of their own
+        code: already_connected
+        ");
+    }
+
+    #[test]
+    fn structured_content_is_for_revisions_that_have_it_and_text_for_all() {
+        let told = || Outcome::Told(json!({ "a": 1 }));
+        let old = told().result(Revision::V2025_03_26);
+        assert_eq!(
+            old,
+            json!({ "content": [{ "type": "text", "text": "{\"a\":1}" }] })
+        );
+        let new = told().result(Revision::V2025_06_18);
+        assert_eq!(new["structuredContent"], json!({ "a": 1 }));
+        let asked = Outcome::Ask {
+            login: "abc".parse().unwrap(),
+            message: "m".into(),
+            url: "http://x/".into(),
+        };
+        let asked = asked.result(Revision::V2026_07_28);
+        assert_eq!(asked["resultType"], "input_required");
+        assert_eq!(asked["requestState"], "abc");
+        assert!(asked.get("content").is_none());
+    }
+
+    fn provider_of(n: usize) -> Provider {
+        Provider {
+            provider: format!("p{n}").parse().unwrap(),
+            display_name: format!("Provider {n}"),
+            auth: "api_key".into(),
+            source: authsome_proto::response::Source::Bundled,
+            not_yet: None,
+            hosts: vec![format!("api.p{n}.example")],
+            variables: vec![format!("P{n}_API_KEY")],
+            key_pattern: None,
+            key_hint: None,
+            key_urls: Vec::new(),
+            connections: 0,
+            regions: Vec::new(),
+            flows: Vec::new(),
+            redirect_uri: None,
+        }
+    }
+
+    #[test]
+    fn a_search_finds_names_hosts_and_variables_and_a_long_list_is_short_about_each() {
+        let all = Providers {
+            providers: (0..30).map(provider_of).collect(),
+            problems: Vec::new(),
+        };
+        let found = |search| match providers(&all, search) {
+            Outcome::Told(told) => told,
+            other => panic!("{other:?}"),
+        };
+        let everything = found(None);
+        assert_eq!(everything["providers"].as_array().unwrap().len(), 30);
+        assert!(everything["providers"][0].get("hosts").is_none());
+        for search in ["P17", "provider 17", "api.p17.", "p17_api"] {
+            let one = found(Some(search));
+            assert_eq!(
+                one["providers"][0]["hosts"][0], "api.p17.example",
+                "{search}"
+            );
+        }
+        assert!(
+            found(Some("nosuch"))["next"]
+                .as_str()
+                .unwrap()
+                .contains("none fits")
+        );
+    }
+}

@@ -342,3 +342,131 @@ fn noun(asks: &LoginAsks) -> &'static str {
         LoginAsks::SigningSecret => "the signing secret",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::mcp::revision::Revision;
+    use authsome_proto::response::LoggedIn;
+    use authsome_proto::{ErrorCode, WireError};
+
+    fn begun(step: LoginStep) -> Standing {
+        Standing::begun(
+            "github".parse().unwrap(),
+            LoginStarted {
+                login: "abc".parse().unwrap(),
+                display_name: "GitHub\u{1b}[2J".into(),
+                connection: ConnectionName::default_name(),
+                step,
+                hint: None,
+                key_urls: vec!["https://github.com/settings/tokens".into()],
+                seconds_left: 600,
+            },
+        )
+    }
+
+    fn form() -> LoginStep {
+        LoginStep::Form {
+            url: "http://127.0.0.1:7998/login/x".into(),
+            moved_from: None,
+            asks: LoginAsks::ApiKey,
+        }
+    }
+
+    fn told(standing: &Standing) -> Value {
+        match standing.outcome() {
+            Outcome::Told(told) => told,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_step_has_a_sentence_for_the_person_with_its_address() {
+        let authorize = LoginStep::Authorize {
+            url: "https://github.com/login/oauth/authorize?state=x".into(),
+            redirect_uri: "http://127.0.0.1:7998/callback/github".into(),
+            listens: true,
+        };
+        let device = LoginStep::Device {
+            url: "https://github.com/login/device".into(),
+            url_with_code: None,
+            code: "ABCD-EFGH".into(),
+        };
+        for (step, url) in [
+            (form(), "http://127.0.0.1:7998/login/x"),
+            (
+                authorize,
+                "https://github.com/login/oauth/authorize?state=x",
+            ),
+            (device, "https://github.com/login/device"),
+        ] {
+            let told = told(&begun(step));
+            assert_eq!(told["url"], url);
+            let say = told["say_to_person"].as_str().unwrap();
+            assert!(say.contains(url), "{say}");
+            assert!(!say.contains('\u{1b}'), "{say}");
+            assert_eq!(told["status"], "waiting");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_of_the_web_is_no_page() {
+        let evil = begun(LoginStep::Authorize {
+            url: "file:///etc/passwd".into(),
+            redirect_uri: "http://127.0.0.1/".into(),
+            listens: true,
+        });
+        assert_eq!(evil.page(), None);
+        let told = told(&evil);
+        assert!(told.get("url").is_none());
+        assert!(!told.to_string().contains("file:"), "{told}");
+    }
+
+    #[test]
+    fn a_login_goes_from_step_to_step_to_its_end() {
+        let mut standing = begun(form());
+        standing.hear(LoginStage::Step(form()));
+        assert_eq!(standing.news, 0, "that is known");
+        standing.hear(LoginStage::Rejected {
+            reason: "not a key".into(),
+        });
+        standing.hear(LoginStage::Rejected {
+            reason: "not a key".into(),
+        });
+        assert_eq!(standing.news, 1);
+        assert_eq!(told(&standing)["rejected"], "not a key");
+        standing.hear(LoginStage::Storing);
+        assert_eq!(told(&standing)["status"], "storing");
+        assert!(told(&standing).get("url").is_none());
+        assert!(!standing.is_over());
+        standing.end(Ok(Response::LoggedIn(LoggedIn {
+            provider: "github".parse().unwrap(),
+            display_name: "GitHub".into(),
+            connection: ConnectionName::default_name(),
+            is_default: true,
+            replaced: false,
+            variables: vec!["GITHUB_TOKEN".into()],
+            store: "file".into(),
+            runs: 0,
+            expires_at: None,
+            renews: false,
+            scopes: Vec::new(),
+        })));
+        assert!(standing.is_over());
+        assert_eq!(told(&standing)["status"], "connected");
+        assert_eq!(told(&standing)["variables"], json!(["GITHUB_TOKEN"]));
+    }
+
+    #[test]
+    fn a_login_that_failed_is_an_error_with_its_code_and_what_to_do() {
+        let mut standing = begun(form());
+        let error = WireError::new(ErrorCode::LoginExpired, "not finished").hint("again");
+        standing.end(Err(error.into()));
+        let result = standing.outcome().result(Revision::V2025_11_25);
+        assert_eq!(result["isError"], true);
+        let told = &result["structuredContent"];
+        assert_eq!(told["status"], "failed");
+        assert_eq!(told["code"], "login_expired");
+        assert!(told["next"].as_str().unwrap().contains("`login`"));
+    }
+}
