@@ -3,21 +3,19 @@
 import * as assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as net from "node:net";
-import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 
-import { Connection, connect } from "../src/protocol/connection";
-import { Failure } from "../src/protocol/failure";
+import { connect } from "../src/protocol/connection";
+import type { Failure } from "../src/protocol/failure";
 import { FRAME_MAX, FrameError, FrameReader, HELLO_MAX, frame } from "../src/protocol/frame";
 import { agree, decodeHello, encodeHello } from "../src/protocol/hello";
 import { Link, type LinkState } from "../src/protocol/link";
 import { type Request, decode, encodeCancel, encodeRequest, isWireError } from "../src/protocol/messages";
-import { type Places, checkSocket, fnv1a, lockNote, parseNote, placesOf, socketOf } from "../src/protocol/places";
+import { checkSocket, fnv1a, lockNote, parseNote, placesOf } from "../src/protocol/places";
 import { notStarted, startDaemon } from "../src/protocol/start";
+import { UID, failureOf, greeter, hello, listen, peer, places, scratch } from "./peer";
 import { GOLDEN } from "./world";
-
-const UID = process.geteuid?.() ?? 0;
 
 function hex(text: string): Buffer {
   return Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -366,8 +364,6 @@ test("a daemon that did not start is quoted: what, why, the way out", async () =
 
 // ---
 
-type Message = { request?: { id: number; request: unknown }; cancel?: { id: number } };
-
 function golden(name: string): unknown {
   return JSON.parse(fs.readFileSync(path.join(GOLDEN, `${name}.json`), "utf8"));
 }
@@ -378,83 +374,4 @@ function shape(value: unknown): unknown {
     return null;
   }
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shape(inner)]));
-}
-
-function scratch(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), "as-p-"));
-}
-
-async function places(t: { after(act: () => void): void }): Promise<Places> {
-  const root = scratch();
-  t.after(() => fs.rmSync(root, { recursive: true, force: true }));
-  fs.mkdirSync(path.join(root, "run"), { mode: 0o700 });
-  return { home: root, lock: path.join(root, "daemon.lock"), socket: path.join(root, "run/control.sock") };
-}
-
-async function listen(
-  t: { after(act: () => void): void },
-  at: string,
-  act: (socket: net.Socket) => void,
-): Promise<net.Server> {
-  const server = net.createServer((socket) => {
-    socket.on("error", () => undefined);
-    act(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(at, resolve));
-  t.after(() => server.close());
-  return server;
-}
-
-function hello(lowest: number, highest: number, encoding: number, build: string): Buffer {
-  const head = Buffer.alloc(14);
-  head.write("AUTHSOME");
-  head.writeUInt16BE(lowest, 8);
-  head.writeUInt16BE(highest, 10);
-  head.writeUInt8(encoding, 12);
-  head.writeUInt8(build.length, 13);
-  return frame(Buffer.concat([head, Buffer.from(build)]), HELLO_MAX);
-}
-
-async function greeter(t: { after(act: () => void): void }, reply: Buffer): Promise<Places> {
-  const at = await places(t);
-  await listen(t, at.socket, (socket) => socket.once("data", () => socket.end(reply)));
-  assert.equal(socketOf(at, UID), at.socket);
-  return at;
-}
-
-/** A connection to a daemon of the test's. */
-async function peer(
-  t: { after(act: () => void): void },
-  act: (send: (message: unknown) => void, message: Message, socket: net.Socket) => void,
-): Promise<Connection> {
-  const at = await places(t);
-  await listen(t, at.socket, (socket) => {
-    const reader = new FrameReader();
-    let greeted = false;
-    socket.on("data", (chunk: Buffer) => {
-      reader.push(chunk);
-      for (let next = reader.next(); next !== undefined; next = reader.next()) {
-        if (greeted) {
-          const send = (message: unknown) => socket.write(frame(Buffer.from(JSON.stringify(message)), FRAME_MAX));
-          act(send, JSON.parse(next.toString()) as Message, socket);
-        } else {
-          greeted = true;
-          socket.write(hello(1, 1, 2, "9.9"));
-        }
-      }
-    });
-  });
-  const connection = await connect(at, UID, "test");
-  t.after(() => connection.end());
-  return connection;
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof Failure, String(error));
-    return error;
-  }
-  throw new Error("it did not fail");
 }

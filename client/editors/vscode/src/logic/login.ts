@@ -100,8 +100,8 @@ async function answer(
   let again: string | null = null;
   while (asks !== undefined) {
     const { display_name: name, hint, key_urls: keyUrls } = now;
-    const said = await person.ask({ name, asks, hint, keyUrls, again }, signal);
-    if (said === undefined || signal.aborted) {
+    const said = await orGivenUp(person.ask({ name, asks, hint, keyUrls, again }, signal), signal);
+    if (said === undefined) {
       break;
     }
     person.progress("checking it");
@@ -275,6 +275,9 @@ function waitingFor(step: Step): string {
 function orGivenUp<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(givenUp());
+    if (signal.aborted) {
+      stop();
+    }
     signal.addEventListener("abort", stop, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });

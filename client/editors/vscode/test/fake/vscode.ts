@@ -21,6 +21,7 @@ export const editor = {
   clipboard: "",
   progress: [] as string[],
   contexts: {} as Record<string, unknown>,
+  contextsSet: 0,
   commands: new Map<string, (...words: unknown[]) => unknown>(),
   terminals: [] as FakeTerminal[],
   terminalProfiles: new Map<string, { provideTerminalProfile(): { options: TerminalOptions } }>(),
@@ -321,6 +322,7 @@ export const commands = {
   async executeCommand(name: string, ...words: unknown[]): Promise<unknown> {
     if (name === "setContext") {
       editor.contexts[String(words[0])] = words[1];
+      editor.contextsSet += 1;
       return undefined;
     }
     return editor.commands.get(name)?.(...words);
