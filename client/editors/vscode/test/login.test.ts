@@ -199,7 +199,7 @@ test("what is asked for after a wait is asked, and then it is waited anew", asyn
 });
 
 test("a service account's key file is read where the person says", async (t) => {
-  const file = path.join(scratch(), "key.json");
+  const file = path.join(scratch(t), "key.json");
   fs.writeFileSync(file, '{"type":"service_account"}');
   editor.will("file", () => [Uri.file(file)]);
   const { done, bodies } = await login(t, { enter: { asks: "service_account" } }, (does) => does.ok({ logged_in: DONE }));

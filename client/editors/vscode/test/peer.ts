@@ -20,13 +20,15 @@ interface Context {
   after(act: () => void): void;
 }
 
-export function scratch(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), "as-p-"));
+/** A folder that goes with the test. */
+export function scratch(t: Context): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "as-p-"));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 export async function places(t: Context): Promise<Places> {
-  const root = scratch();
-  t.after(() => fs.rmSync(root, { recursive: true, force: true }));
+  const root = scratch(t);
   fs.mkdirSync(path.join(root, "run"), { mode: 0o700 });
   return { home: root, lock: path.join(root, "daemon.lock"), socket: path.join(root, "run/control.sock") };
 }

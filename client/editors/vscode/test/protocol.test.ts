@@ -160,8 +160,8 @@ test("the places are those of the document", () => {
   assert.throws(() => of({ HOME: `/${"x".repeat(100)}` }), /too long/);
 });
 
-test("a lock note is a whole one in a plain file of ours (L7)", () => {
-  const folder = scratch();
+test("a lock note is a whole one in a plain file of ours (L7)", (t) => {
+  const folder = scratch(t);
   const lock = path.join(folder, "daemon.lock");
   fs.writeFileSync(lock, "pid 42\nsocket /run/a b/c.sock\n");
   assert.deepEqual(lockNote(lock, UID), { pid: 42, socket: "/run/a b/c.sock" });
@@ -175,7 +175,7 @@ test("a lock note is a whole one in a plain file of ours (L7)", () => {
 });
 
 test("a folder or socket that another user could have made is not used (L2, L7)", async (t) => {
-  const folder = path.join(scratch(), "run");
+  const folder = path.join(scratch(t), "run");
   const socket = path.join(folder, "control.sock");
   assert.equal(checkSocket(socket, UID), false);
   fs.mkdirSync(folder, { mode: 0o700 });
