@@ -336,7 +336,11 @@ export const tasks = {
   },
 };
 
+export const UIKind = { Desktop: 1, Web: 2 };
+
 export const env = {
+  remoteName: undefined as string | undefined,
+  uiKind: UIKind.Desktop,
   async openExternal(uri: Uri): Promise<boolean> {
     editor.opened.push(uri.toString());
     return editor.onOpen(uri.toString());
