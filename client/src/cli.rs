@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use authsome_proto::{ConnectionName, ProviderName, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod complete;
 mod login;
 mod old;
 mod run;
 mod webhook;
 
+pub(crate) use complete::{Complete, Man};
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
 pub(crate) use run::{Explain, Run};
@@ -150,7 +152,12 @@ pub(crate) enum Verb {
     /// Print versions
     Version,
     #[command(hide = true)]
+    Complete(Complete),
+    #[command(hide = true)]
     Init,
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(Man),
     #[command(hide = true, alias = "providers")]
     Provider(ProviderGroup),
     #[command(hide = true)]

@@ -1,5 +1,6 @@
 //! What each command does, one file a command.
 
+mod complete;
 mod completions;
 mod connections;
 mod daemon;
@@ -12,6 +13,7 @@ mod inspect;
 mod list;
 mod log;
 mod login;
+mod man;
 mod mcp;
 mod register;
 mod run;
@@ -31,6 +33,7 @@ use crate::ui::Ui;
 /// Does what was asked.
 pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
     match verb {
+        Verb::Complete(arguments) => complete::complete(&arguments, ui),
         Verb::Completions(arguments) => completions::completions(&arguments, ui),
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
@@ -43,6 +46,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Log(arguments) => log::log(&arguments, ui),
         Verb::Login(arguments) => login::login(&arguments, ui),
         Verb::Logout(arguments) => forget::logout(arguments, ui),
+        Verb::Man(arguments) => man::man(&arguments, ui),
         Verb::Mcp => mcp::mcp(ui),
         Verb::Register(arguments) => register::register(&arguments, ui),
         Verb::Remove(arguments) => forget::remove(arguments.provider, ui),

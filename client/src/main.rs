@@ -10,6 +10,7 @@
 
 mod cli;
 mod commands;
+mod complete;
 mod connect;
 mod dotenv;
 mod error;
