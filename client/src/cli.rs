@@ -142,6 +142,9 @@ pub(crate) enum Verb {
     Daemon(Daemon),
     /// Open the file store with its passphrase
     Unlock(Unlock),
+    /// Serve an agent over the Model Context Protocol, on standard input and output
+    #[command(after_help = MCP_HELP)]
+    Mcp,
     /// Print shell completions
     Completions(Completions),
     /// Print versions
@@ -155,6 +158,15 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     Proxy(ProxyGroup),
 }
+
+/// What a person does with `mcp`.
+const MCP_HELP: &str = "\
+An agent starts it; the configuration that most take:
+  {\"mcpServers\":{\"authsome\":{\"command\":\"authsome\",\"args\":[\"mcp\"]}}}
+
+Its tools list connections, begin logins (a person gets the page to open),
+wait for them, and explain refusals. None takes or gives a key. The agent
+itself is best started as `authsome run -- AGENT`.";
 
 impl Verb {
     /// The flat command that a hidden group stands for.

@@ -12,6 +12,7 @@ mod inspect;
 mod list;
 mod log;
 mod login;
+mod mcp;
 mod register;
 mod run;
 mod runs;
@@ -42,6 +43,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Log(arguments) => log::log(&arguments, ui),
         Verb::Login(arguments) => login::login(&arguments, ui),
         Verb::Logout(arguments) => forget::logout(arguments, ui),
+        Verb::Mcp => mcp::mcp(ui),
         Verb::Register(arguments) => register::register(&arguments, ui),
         Verb::Remove(arguments) => forget::remove(arguments.provider, ui),
         Verb::Revoke(arguments) => forget::revoke(arguments, ui),

@@ -52,6 +52,7 @@ use crate::login::Pages;
 use crate::policy::Limits;
 use crate::providers::{Catalogue, Entry};
 use crate::proxy::{OwnPorts, ProxyState};
+use crate::service::Supervisor;
 use crate::sys::clock::Clock;
 use crate::vault::Vault;
 
@@ -85,6 +86,8 @@ pub struct Broker {
     pub events: broadcast::Sender<Event>,
     /// Things about the start that a person should know.
     pub start_warnings: Vec<String>,
+    /// Who started us, and keeps the ports of runs for the next daemon.
+    pub supervisor: Supervisor,
 
     audit: OnceCell<Audit>,
     proxy: Arc<ProxyState>,
@@ -115,10 +118,15 @@ impl Broker {
         config: Config,
         connections: Connections,
         start_warnings: Vec<String>,
+        supervisor: Supervisor,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
         let clock = Clock::system();
-        Self::by_clock(places, config, connections, start_warnings, shutdown, clock)
+        let broker = Self::by_clock(places, config, connections, start_warnings, shutdown, clock);
+        Arc::new(Self {
+            supervisor,
+            ..broker
+        })
     }
 
     /// The same with lifetimes counted by `clock`.
@@ -129,7 +137,7 @@ impl Broker {
         start_warnings: Vec<String>,
         shutdown: CancellationToken,
         clock: Clock,
-    ) -> Arc<Self> {
+    ) -> Self {
         let renewals = renew::Renewals::new(clock);
         let vault = Vault::open(&places.home, &places.id(), config.store, config.passphrase);
         let catalogue = Catalogue::load(Some(&places.home.join("providers")));
@@ -138,7 +146,7 @@ impl Broker {
         let webhooks = webhooks::Webhooks::open(&places.home);
         let proxy = Arc::<ProxyState>::default();
         proxy.set_placeholder_in_body(config.placeholder_in_body);
-        Arc::new(Self {
+        Self {
             places,
             started_at: jiff::Timestamp::now(),
             config: ArcSwap::from_pointee(config),
@@ -148,6 +156,7 @@ impl Broker {
             shutdown,
             events: broadcast::Sender::new(EVENTS_MAX),
             start_warnings,
+            supervisor: Supervisor::default(),
             audit: OnceCell::new(),
             proxy,
             upstream: OnceCell::new(),
@@ -166,7 +175,17 @@ impl Broker {
             watched,
             changing: tokio::sync::Mutex::new(()),
             incomplete: tokio::sync::Notify::new(),
-        })
+        }
+    }
+
+    /// Whether somebody relies on this daemon though no client is connected: a run, a login that
+    /// waits, a webhook, a token that is being renewed.
+    pub fn is_needed(&self) -> bool {
+        self.runs.len() > 0
+            || !self.absent_runs().is_empty()
+            || self.logins.any()
+            || self.webhook_count() > 0
+            || self.renewals.any()
     }
 
     /// The audit log. Its key comes from the vault, so it opens when the vault does.

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use authsome_proto::request::Unmatched;
 use serde::Deserialize;
@@ -18,6 +19,9 @@ use crate::proxy::UpstreamProxy;
 use crate::routing::Authority;
 use crate::toml_file::{self, Known, TomlError};
 use crate::vault::{PassphraseWish, StoreChoice};
+
+/// Shortest `idle_exit`. Shorter, and the daemon would go between two commands of a script.
+const IDLE_EXIT_MIN: Duration = Duration::from_secs(1);
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct Config {
     pub resolve: HashMap<String, SocketAddr>,
     /// `[login] port`.
     pub login_port: u16,
+    /// `[daemon] idle_exit`: the daemon ends when nobody needed it for so long.
+    pub idle_exit: Option<Duration>,
     /// `[connections]`: rules and rate limits.
     pub connections: Tables,
 }
@@ -53,6 +59,7 @@ impl Default for Config {
             extra_ca: Vec::new(),
             resolve: HashMap::new(),
             login_port: 7998,
+            idle_exit: None,
             connections: Tables::default(),
         }
     }
@@ -146,6 +153,15 @@ impl Config {
             })?;
             resolve.insert(authority.to_string(), address);
         }
+        let idle_exit = match file.daemon.idle_exit.as_deref() {
+            None => None,
+            Some(text) => Some(
+                policy::rate::parse_duration(text)
+                    .ok()
+                    .filter(|limit| *limit >= IDLE_EXIT_MIN)
+                    .ok_or_else(|| bad("idle_exit", format!("`{text}` is not a time like `30min` or `2h`, of one second at least")))?,
+            ),
+        };
         for ca in &file.upstream.extra_ca {
             if !ca.is_absolute() {
                 let why = format!("`{}` must be an absolute path", ca.display());
@@ -171,6 +187,7 @@ impl Config {
             extra_ca: file.upstream.extra_ca,
             resolve,
             login_port: file.login.port.unwrap_or(7998),
+            idle_exit,
             connections,
         })
     }
@@ -183,6 +200,7 @@ struct File {
     proxy: ProxyTable,
     upstream: UpstreamTable,
     login: LoginTable,
+    daemon: DaemonTable,
     connections: RawTables,
 }
 
@@ -233,6 +251,12 @@ struct LoginTable {
     port: Option<u16>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DaemonTable {
+    idle_exit: Option<String>,
+}
+
 /// Every table with its keys, and every value that is a word, for suggestions.
 const KNOWN: &Known = &[
     ("vault", &["store", "passphrase"]),
@@ -242,6 +266,7 @@ const KNOWN: &Known = &[
     ),
     ("upstream", &["extra_ca", "resolve"]),
     ("login", &["port"]),
+    ("daemon", &["idle_exit"]),
     ("connections", &[]),
     ("connections.PROVIDER", policy::file::KEYS),
     (
@@ -299,6 +324,8 @@ mod tests {
             "api.intercom.io:443" = "127.0.0.1:8443"
             [login]
             port = 7000
+            [daemon]
+            idle_exit = "30min"
             [connections.intercom]
             allow = ["GET /contacts"]
             rate = "100/min"
@@ -313,6 +340,12 @@ mod tests {
         );
         assert_eq!(config.store, StoreChoice::File);
         assert_eq!(config.login_port, 7000);
+        assert_eq!(config.idle_exit, Some(Duration::from_secs(1800)));
+        for wrong in ["0s", "500ms", "soon", "", "5"] {
+            let text = format!("[daemon]\nidle_exit = \"{wrong}\"\n");
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("line 2") && error.contains(wrong), "{error}");
+        }
         let (intercom, default) = ("intercom".parse().unwrap(), "default".parse().unwrap());
         let table = config.connections.applying(&intercom, &default).next();
         assert_eq!(table.unwrap().rate.unwrap().count, 100);

@@ -21,6 +21,7 @@ pub mod providers;
 pub mod proxy;
 pub mod routing;
 pub mod runs;
+pub mod service;
 mod small_server;
 pub mod sys;
 pub mod toml_file;

@@ -8,9 +8,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use authsome_proto::LockNote;
 use nix::fcntl::{Flock, FlockArg};
+
+/// The pause between two tries.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The lock, held until dropped.
 #[derive(Debug)]
@@ -59,6 +63,19 @@ impl HomeLock {
             Ok(lock) => Ok(Self(lock)),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(LockError::Held(note)),
             Err((_, errno)) => Err(failed(errno.into())),
+        }
+    }
+
+    /// Takes the lock, and waits so long at most for another daemon to let go of it.
+    pub fn take_within(path: &Path, patience: Duration) -> Result<Self, LockError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::take(path) {
+                Err(LockError::Held(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                taken => return taken,
+            }
         }
     }
 

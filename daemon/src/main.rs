@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use authsome_proto::Places;
 use authsomed::daemon::{self, StartError};
-use authsomed::{logging, sys};
+use authsomed::{logging, service, sys};
 
 /// The only variables the daemon takes from whoever starts it. A run's proxy, trust and
 /// placeholder variables must not reach it: it would go through its own proxy, or trust a run's
@@ -102,13 +102,17 @@ fn run(mode: Mode) -> Result<(), Failure> {
     let places = Places::of_process()
         .map_err(StartError::Places)
         .map_err(Failure::Start)?;
+    // before anything else is opened: what was passed is known by its number
+    let (passed, manager) = service::take(&places)
+        .map_err(StartError::Passed)
+        .map_err(Failure::Start)?;
     daemon::make_folders(&places).map_err(Failure::Start)?;
     if mode == Mode::Background {
         leave_terminal(&places.home).map_err(Failure::Spawn)?;
     }
     logging::start();
     tracing::debug!(lockable = hardening.lockable, "hardened");
-    let prepared = daemon::prepare(places).map_err(Failure::Start)?;
+    let prepared = daemon::prepare(places, passed, manager).map_err(Failure::Start)?;
     daemon::serve(prepared, || {
         if mode == Mode::Background {
             say("ready\n");

@@ -7,6 +7,11 @@ pub mod harden;
 pub mod locked;
 #[expect(
     unsafe_code,
+    reason = "passed sockets are numbers until somebody owns them"
+)]
+pub mod passed;
+#[expect(
+    unsafe_code,
     reason = "`SO_PEERPIDFD` and `pidfd_open` have no safe wrapper"
 )]
 pub mod pidfd;

@@ -374,6 +374,7 @@ fn responses() -> Vec<Response> {
             connections: 1,
             runs: 2,
             warnings: vec![s("look")],
+            manager: Some(s("systemd")),
         }),
         Response::Connections(vec![connection()]),
         Response::Providers(Providers {

@@ -49,6 +49,7 @@ fn object(status: &Status) -> Value {
         connections,
         runs,
         warnings,
+        manager,
     } = status;
     json!({
         "version": version,
@@ -61,6 +62,7 @@ fn object(status: &Status) -> Value {
         "connections": connections,
         "runs": runs,
         "warnings": warnings,
+        "manager": manager,
     })
 }
 
@@ -85,10 +87,14 @@ fn text(status: &Status, now: Timestamp) -> String {
         (
             "daemon",
             format!(
-                "{}, process {}, started {}",
+                "{}, process {}{}, started {}",
                 status.version,
                 status.pid,
-                times::human(&status.started_at, now)
+                match &status.manager {
+                    Some(manager) => format!(" of {manager}"),
+                    None => String::new(),
+                },
+                times::human(&status.started_at, now),
             ),
         ),
         ("home", status.home.clone()),
@@ -133,6 +139,7 @@ mod tests {
             connections: 2,
             runs: 0,
             warnings: Vec::new(),
+            manager: None,
         };
         insta::assert_snapshot!(text(&status, "2030-06-15T12:00:00Z".parse().unwrap()), @r"
         daemon       0.1.0, process 42, started 3 min ago

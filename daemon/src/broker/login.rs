@@ -131,6 +131,11 @@ impl Logins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there are any, also such that ended a moment ago.
+    pub(super) fn any(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     fn find(&self, id: &LoginId) -> Result<Arc<Session>, WireError> {
         self.lock().get(id).cloned().ok_or_else(|| {
             WireError::new(

@@ -113,6 +113,11 @@ impl Renewals {
         self.changed.notify_one();
     }
 
+    /// Whether one has begun that is not over.
+    pub(super) fn any(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
     /// Returns when what has begun is over.
     pub(super) async fn drain(&self) {
         self.flights.close();

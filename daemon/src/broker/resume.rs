@@ -1,14 +1,16 @@
 //! Taking up the runs that lived when an earlier daemon ended.
 //!
 //! Their processes were told a port, a token and a CA; all three come back: the port is bound
-//! again, token and CA key are derived again. What cannot come back (the port is taken, the vault
-//! stays shut) is said, not guessed: in the log, and in `runs` for as long as a process misses it
-//! (`absent`). Until the vault opens, the port is held, so that nobody else gets it.
+//! again, or was kept by the service manager, token and CA key are derived again. What cannot come
+//! back (the port is taken, the vault stays shut) is said, not guessed: in the log, and in `runs` for
+//! as long as a process misses it (`absent`). Until the vault opens, the port is held, so that nobody
+//! else gets it.
 //!
 //! A run is taken up if its time is not up and its first process lives; of a run that keeps, if any
 //! of its processes lives, or a run inside of it.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -25,6 +27,7 @@ use crate::runs::port;
 use crate::runs::record::{self, RunRecord};
 use crate::runs::tree::{self, Stored};
 use crate::runs::watch::Watched;
+use crate::service::Passed;
 
 /// How long to wait between two tries while the vault is shut. Shorter would only ask a locked
 /// keyring more often; longer would keep a running child waiting after the unlock.
@@ -51,14 +54,38 @@ struct Survivor {
 
 impl Broker {
     /// Takes up what an earlier daemon left. The ports are bound when this returns; the rest
-    /// follows as soon as the vault opens.
-    pub async fn resume_runs(self: &Arc<Self>) -> Vec<String> {
+    /// follows as soon as the vault opens. Of what was `passed`, ports that no run needs are given
+    /// back, and the proxy's is served.
+    pub async fn resume_runs(self: &Arc<Self>, mut passed: Passed) -> Vec<String> {
         let mut warnings = Vec::new();
+        let survivors = self.survivors(&mut warnings).await;
+        for run in passed.runs.keys() {
+            if !survivors.iter().any(|it| it.record.id == *run) {
+                self.supervisor.forget(run);
+            }
+        }
+        let (doors, survivors) = self.doors(&mut passed, survivors, &mut warnings);
+        if let Some(listener) = passed.proxy {
+            self.adopt_proxy(listener);
+        }
+        if survivors.is_empty() {
+            return warnings;
+        }
+        if let Err(back) = self.take_up(doors, survivors).await {
+            let broker = Arc::clone(self);
+            tokio::spawn(async move { broker.take_up_later(back).await });
+        }
+        warnings
+    }
+
+    /// The runs that live.
+    async fn survivors(&self, warnings: &mut Vec<String>) -> Vec<Survivor> {
         let dir = self.runs_dir();
         let (records, useless) = match record::load_all(&dir) {
             Ok(found) => found,
             Err(error) => {
-                return vec![format!("cannot read `{}`: {error}", dir.display())];
+                warnings.push(format!("cannot read `{}`: {error}", dir.display()));
+                return Vec::new();
             }
         };
         for path in useless {
@@ -89,30 +116,44 @@ impl Broker {
                 }
             }
         }
-        let mut survivors = living(found, &dir).await;
-        let Some(proxy_port) = survivors.last().map(|survivor| survivor.record.proxy_port) else {
-            return warnings;
-        };
-        let listener = match port::bind(proxy_port) {
-            Ok(listener) => listener,
-            Err(error) => {
-                for Survivor { record, .. } in survivors {
-                    let problem = format!("its proxy port {proxy_port} is taken ({error})");
-                    warnings.push(format!("run `{}` is over: {problem}", record.id));
-                    self.lose(&record, &problem);
+        living(found, &dir).await
+    }
+
+    /// The ports that `survivors` were told: passed, else bound again. Usually one; runs from before
+    /// a service was installed have another one than those that began since. A run whose port cannot
+    /// be had is over.
+    fn doors(
+        &self,
+        passed: &mut Passed,
+        survivors: Vec<Survivor>,
+        warnings: &mut Vec<String>,
+    ) -> (Doors, Vec<Survivor>) {
+        let mut doors = Doors::new();
+        let mut kept = Vec::new();
+        for mut survivor in survivors {
+            let record = &survivor.record;
+            let proxy_port = record.proxy_port;
+            if let Entry::Vacant(door) = doors.entry(proxy_port) {
+                let given = passed.proxy.take_if(|it| port_of(it) == Some(proxy_port));
+                match given.map_or_else(|| port::bind(proxy_port), Ok) {
+                    Ok(listener) => drop(door.insert(listener)),
+                    Err(error) => {
+                        let problem = format!("its proxy port {proxy_port} is taken ({error})");
+                        warnings.push(format!("run `{}` is over: {problem}", record.id));
+                        self.lose(record, &problem);
+                        continue;
+                    }
                 }
-                return warnings;
             }
-        };
-        for survivor in &mut survivors {
-            let port = survivor.record.direct_port;
-            survivor.direct = port.and_then(|port| port::bind(port).ok());
+            let stored = passed.runs.remove(&record.id);
+            survivor.direct = record.direct_port.and_then(|port| {
+                stored
+                    .filter(|it| port_of(it) == Some(port))
+                    .or_else(|| port::bind(port).ok())
+            });
+            kept.push(survivor);
         }
-        if let Err(back) = self.take_up(listener, survivors).await {
-            let broker = Arc::clone(self);
-            tokio::spawn(async move { broker.take_up_later(back).await });
-        }
-        warnings
+        (doors, kept)
     }
 
     /// Gives a run up that cannot be served any more.
@@ -129,7 +170,7 @@ impl Broker {
                 () = self.shutdown.cancelled() => return,
             }
             let Waiting {
-                listener,
+                doors,
                 mut survivors,
             } = waiting;
             // some may have been stopped
@@ -137,7 +178,7 @@ impl Broker {
             if survivors.is_empty() {
                 return;
             }
-            match self.take_up(listener, survivors).await {
+            match self.take_up(doors, survivors).await {
                 Ok(()) => return,
                 Err(back) => waiting = back,
             }
@@ -147,7 +188,7 @@ impl Broker {
     /// `survivors` wait because of `error`.
     fn wait_for(
         &self,
-        listener: TcpListener,
+        doors: Doors,
         mut survivors: Vec<Survivor>,
         error: &str,
     ) -> Result<(), Waiting> {
@@ -159,20 +200,17 @@ impl Broker {
             let problem = format!("waits until it can be served again: {error}");
             self.absent.put(&survivor.record, problem);
         }
-        Err(Waiting {
-            listener,
-            survivors,
-        })
+        Err(Waiting { doors, survivors })
     }
 
     async fn take_up(
         self: &Arc<Self>,
-        listener: TcpListener,
+        doors: Doors,
         survivors: Vec<Survivor>,
     ) -> Result<(), Waiting> {
         let secret = match self.vault.install_secret().await {
             Ok(secret) => secret,
-            Err(error) => return self.wait_for(listener, survivors, &error.to_string()),
+            Err(error) => return self.wait_for(doors, survivors, &error.to_string()),
         };
         let _changing = self.changing.lock().await;
         let upstream = match self.audit().await {
@@ -182,19 +220,17 @@ impl Broker {
         let upstream = match upstream {
             Ok(upstream) => upstream,
             // a full disk, a slip in the configuration: what a person mends while the runs wait
-            Err(error) => return self.wait_for(listener, survivors, &error.message),
+            Err(error) => return self.wait_for(doors, survivors, &error.message),
         };
-        let port = match self.serve_proxy(listener) {
-            Ok(port) => port,
-            Err(error) => {
-                for survivor in &survivors {
-                    self.lose(&survivor.record, &error.message);
-                }
-                return Ok(());
+        let mut served = BTreeMap::new();
+        for (port, listener) in doors {
+            let result = self.serve_proxy(listener);
+            // where new runs go, too, unless a service manager gave a port for them
+            if result.is_ok() {
+                drop(self.proxy_port.set(port));
             }
-        };
-        // nothing else starts the proxy while the port is held for these runs
-        drop(self.proxy_port.set(port));
+            served.insert(port, result);
+        }
         let dir = self.runs_dir();
         for survivor in survivors {
             let Survivor {
@@ -224,12 +260,12 @@ impl Broker {
                     RunCa::resume((*secret).as_ref(), &record.id, &pem)
                         .map_err(|error| error.to_string())
                 });
+            if let Some(Err(error)) = served.get(&record.proxy_port) {
+                self.lose(&record, &error.message);
+                continue;
+            }
             let ca = match resumed {
-                Ok(ca) if record.proxy_port == port => ca,
-                Ok(_) => {
-                    self.lose(&record, "its proxy port is another one");
-                    continue;
-                }
+                Ok(ca) => ca,
                 Err(error) => {
                     self.lose(
                         &record,
@@ -268,10 +304,17 @@ impl Broker {
     }
 }
 
+/// The proxy's ports that living runs were told.
+type Doors = BTreeMap<u16, TcpListener>;
+
 /// Runs that wait for the vault, with the ports that are held for them.
 struct Waiting {
-    listener: TcpListener,
+    doors: Doors,
     survivors: Vec<Survivor>,
+}
+
+fn port_of(listener: &TcpListener) -> Option<u16> {
+    listener.local_addr().ok().map(|address| address.port())
 }
 
 /// Those of `found` that live; the folders of the others go.

@@ -266,6 +266,15 @@ impl Broker {
         u32::try_from(self.runs.len()).unwrap_or(u32::MAX)
     }
 
+    /// Serves the proxy on the socket of a service manager, from now on and for all new runs.
+    pub(super) fn adopt_proxy(&self, listener: std::net::TcpListener) {
+        match self.serve_proxy(listener) {
+            // nothing else has started it yet: this is done before clients are served
+            Ok(port) => drop(self.proxy_port.set(port)),
+            Err(error) => tracing::warn!(?error, "the socket for the proxy is not served"),
+        }
+    }
+
     /// The proxy's port; the proxy starts when the first run needs it.
     pub(super) async fn proxy(&self) -> Result<u16, WireError> {
         let port = self.proxy_port.get_or_try_init(|| async {
@@ -367,6 +376,9 @@ impl Broker {
             .lock()
             .insert(run.view.id.clone(), Arc::clone(run));
         self.enter_view(&run.view);
+        if let Some(listener) = &direct {
+            self.supervisor.keep(&run.view.id, listener);
+        }
         let direct = direct.and_then(|it| tokio::net::TcpListener::from_std(it).ok());
         run.lacks_its_port
             .store(direct.is_none(), Ordering::Relaxed);
@@ -401,6 +413,7 @@ impl Broker {
             return;
         }
         self.leave_view(run);
+        self.supervisor.forget(id);
         run.view.ended.cancel();
         if let Err(error) = fs::remove_dir_all(record::dir(&self.runs_dir(), id)) {
             tracing::warn!(run = %id, ?error, "the run's folder stays behind");

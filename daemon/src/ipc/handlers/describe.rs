@@ -37,6 +37,7 @@ pub(super) async fn status(broker: &Broker) -> Status {
         connections: u32::try_from(broker.connections.list().len()).unwrap_or(u32::MAX),
         runs: broker.run_count(),
         warnings,
+        manager: broker.supervisor.manager().map(|it| it.as_str().into()),
     }
 }
 
