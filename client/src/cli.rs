@@ -14,12 +14,14 @@ mod complete;
 mod login;
 mod old;
 mod run;
+mod service;
 mod webhook;
 
 pub(crate) use complete::{Complete, Man};
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
 pub(crate) use run::{Explain, Run};
+pub(crate) use service::{Service, ServiceChange, ServiceVerb};
 pub(crate) use webhook::{
     SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
 };
@@ -142,6 +144,8 @@ pub(crate) enum Verb {
     Doctor,
     /// Start, stop or look at the daemon
     Daemon(Daemon),
+    /// Have systemd or launchd run the daemon
+    Service(Service),
     /// Open the file store with its passphrase
     Unlock(Unlock),
     /// Serve an agent over the Model Context Protocol, on standard input and output

@@ -19,6 +19,7 @@ mod register;
 mod run;
 mod runs;
 mod scan;
+mod service;
 mod status;
 mod unlock;
 mod version;
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Run(arguments) => run::run(arguments, ui),
         Verb::Runs(arguments) => runs::runs(arguments.verb, ui),
         Verb::Scan(arguments) => scan::scan(&arguments, ui),
+        Verb::Service(arguments) => service::service(&arguments.verb, ui),
         Verb::Status => status::status(ui),
         Verb::Unlock(arguments) => unlock::unlock(&arguments, ui),
         Verb::Version => version::version(ui),

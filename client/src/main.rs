@@ -20,6 +20,7 @@ mod project;
 mod prompt;
 mod quote;
 mod secrets;
+mod service;
 mod start;
 mod times;
 mod ui;
