@@ -11,15 +11,17 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod complete;
+mod env;
 mod login;
 mod old;
 mod run;
 mod webhook;
 
 pub(crate) use complete::{Complete, Man};
+pub(crate) use env::{Env, ShellChoice};
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
-pub(crate) use run::{Explain, Run};
+pub(crate) use run::{Explain, Run, Wishes};
 pub(crate) use webhook::{
     SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
 };
@@ -103,6 +105,8 @@ pub(crate) enum Verb {
     Login(Login),
     /// Run a command; its requests get the credentials, it does not
     Run(Run),
+    /// Print the variables of a run that lasts as long as this shell
+    Env(Env),
     /// List connections, or all providers
     List(List),
     /// Show the daemon, the vault and the runs
@@ -443,6 +447,7 @@ mod tests {
             panic!("not a run");
         };
         let shown: Vec<_> = run
+            .wishes
             .variables
             .iter()
             .map(|(name, provider, connection)| format!("{name} {provider} {connection:?}"))
@@ -544,7 +549,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(run.connections.len(), 2);
+        assert_eq!(run.wishes.connections.len(), 2);
         assert!(parse(&words("run --connection team true")).is_err());
     }
 
