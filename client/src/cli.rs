@@ -11,6 +11,7 @@ use authsome_proto::{ConnectionName, ProviderName, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod complete;
+mod env;
 mod login;
 mod old;
 mod run;
@@ -18,9 +19,10 @@ mod service;
 mod webhook;
 
 pub(crate) use complete::{Complete, Man};
+pub(crate) use env::{Env, ShellChoice};
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
-pub(crate) use run::{Explain, Run};
+pub(crate) use run::{Explain, Run, Wishes};
 pub(crate) use service::{Service, ServiceChange, ServiceVerb};
 pub(crate) use webhook::{
     SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
@@ -105,6 +107,8 @@ pub(crate) enum Verb {
     Login(Login),
     /// Run a command; its requests get the credentials, it does not
     Run(Run),
+    /// Print the variables of a run that lasts as long as this shell
+    Env(Env),
     /// List connections, or all providers
     List(List),
     /// Show the daemon, the vault and the runs
@@ -459,6 +463,7 @@ mod tests {
             panic!("not a run");
         };
         let shown: Vec<_> = run
+            .wishes
             .variables
             .iter()
             .map(|(name, provider, connection)| format!("{name} {provider} {connection:?}"))
@@ -560,7 +565,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(run.connections.len(), 2);
+        assert_eq!(run.wishes.connections.len(), 2);
         assert!(parse(&words("run --connection team true")).is_err());
     }
 

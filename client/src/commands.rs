@@ -5,6 +5,7 @@ mod completions;
 mod connections;
 mod daemon;
 mod doctor;
+mod env;
 mod explain;
 mod export;
 mod forget;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
         Verb::Doctor => doctor::doctor(ui),
+        Verb::Env(arguments) => env::env(arguments, ui),
         Verb::Explain(arguments) => explain::explain(arguments, ui),
         Verb::Export(arguments) => export::export(&arguments, ui),
         Verb::Get(arguments) => get::get(&arguments, ui),

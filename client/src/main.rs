@@ -16,6 +16,7 @@ mod dotenv;
 mod error;
 mod interrupt;
 mod keys;
+mod lineage;
 mod project;
 mod prompt;
 mod quote;

@@ -167,12 +167,16 @@ fn page(command: &Command, date: &str) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
-    man.render_synopsis_section(&mut text)?;
+    synopsis(command).to_writer(&mut text)?;
     man.render_description_section(&mut text)?;
     if visible(command).next().is_some() {
         commands(command).to_writer(&mut text)?;
     }
-    man.render_options_section(&mut text)?;
+    let mut options = Vec::new();
+    man.render_options_section(&mut options)?;
+    let options = String::from_utf8_lossy(&options);
+    // before possible values there are two breaks and a blank line, which formatters warn about
+    text.extend_from_slice(options.replace(".br\n\n.br\n", ".sp\n").as_bytes());
     if let Some(after) = command.get_after_help() {
         notes(&after.to_string()).to_writer(&mut text)?;
     }
@@ -197,6 +201,25 @@ fn page(command: &Command, date: &str) -> io::Result<Vec<u8>> {
     }
     more.to_writer(&mut text)?;
     Ok(text)
+}
+
+/// The short form that the help has, which leaves options that every command has together.
+fn synopsis(command: &Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    let called = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    for (number, line) in usage.lines().map(str::trim).enumerate() {
+        if number > 0 {
+            roff.control("br", []);
+        }
+        match line.strip_prefix(called) {
+            Some(rest) => roff.text([bold(called), roman(rest)]),
+            None => roff.text([roman(line)]),
+        };
+    }
+    roff
 }
 
 /// The commands of a group, with the names of their pages.
