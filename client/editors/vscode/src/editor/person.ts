@@ -40,7 +40,9 @@ export class EditorPerson implements Person {
   }
 
   async open(url: URL): Promise<boolean> {
-    const opened = await vscode.env.openExternal(vscode.Uri.parse(url.href, true));
+    // the text, not a `Uri`: that one decodes `%26` and its like, and opens another address. Hosts take a text, though
+    // their types do not say so
+    const opened = await vscode.env.openExternal(url.href as unknown as vscode.Uri);
     if (opened && url.protocol === "http:" && isElsewhere()) {
       // some hosts lead a page of that machine through an address of their own, which the daemon refuses
       const copy = "Copy Address";
