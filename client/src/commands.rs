@@ -1,9 +1,11 @@
 //! What each command does, one file a command.
 
+mod complete;
 mod completions;
 mod connections;
 mod daemon;
 mod doctor;
+mod env;
 mod explain;
 mod export;
 mod forget;
@@ -12,6 +14,8 @@ mod inspect;
 mod list;
 mod log;
 mod login;
+mod man;
+mod mcp;
 mod register;
 mod run;
 mod runs;
@@ -31,10 +35,12 @@ use crate::ui::Ui;
 /// Does what was asked.
 pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
     match verb {
+        Verb::Complete(arguments) => complete::complete(&arguments, ui),
         Verb::Completions(arguments) => completions::completions(&arguments, ui),
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
         Verb::Doctor => doctor::doctor(ui),
+        Verb::Env(arguments) => env::env(arguments, ui),
         Verb::Explain(arguments) => explain::explain(arguments, ui),
         Verb::Export(arguments) => export::export(&arguments, ui),
         Verb::Get(arguments) => get::get(&arguments, ui),
@@ -43,6 +49,8 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Log(arguments) => log::log(&arguments, ui),
         Verb::Login(arguments) => login::login(&arguments, ui),
         Verb::Logout(arguments) => forget::logout(arguments, ui),
+        Verb::Man(arguments) => man::man(&arguments, ui),
+        Verb::Mcp => mcp::mcp(ui),
         Verb::Register(arguments) => register::register(&arguments, ui),
         Verb::Remove(arguments) => forget::remove(arguments.provider, ui),
         Verb::Revoke(arguments) => forget::revoke(arguments, ui),

@@ -10,11 +10,13 @@
 
 mod cli;
 mod commands;
+mod complete;
 mod connect;
 mod dotenv;
 mod error;
 mod interrupt;
 mod keys;
+mod lineage;
 mod project;
 mod prompt;
 mod quote;

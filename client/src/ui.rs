@@ -82,6 +82,11 @@ impl Ui {
         self.line(&versioned(fields).to_string())
     }
 
+    /// Standard output for a command that speaks a protocol there.
+    pub(crate) fn wire(self) -> Wire {
+        Wire(())
+    }
+
     /// Writes a secret to standard output, past every buffer that is not wiped.
     pub(crate) fn secret(self, text: &Zeroizing<String>) -> Done {
         let mut left = text.as_bytes();
@@ -156,6 +161,21 @@ impl Ui {
 
     fn err(self, text: &str) {
         drop(writeln!(anstream::stderr().lock(), "{text}"));
+    }
+}
+
+/// Standard output as the way of a protocol: whole lines, one after the other, from any thread.
+#[derive(Debug)]
+pub(crate) struct Wire(());
+
+#[expect(clippy::unused_self, reason = "whoever has no `Wire` does not write")]
+impl Wire {
+    /// Writes a line, which has no line end of its own.
+    pub(crate) fn send(&self, line: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(line.as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
     }
 }
 

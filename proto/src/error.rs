@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Kinds of failure. Programs branch on these, never on text. Append only: bincode numbers the
 /// variants by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// A defect of ours.
@@ -73,6 +74,7 @@ pub enum ErrorCode {
 
 /// A failure as sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WireError {
     /// What kind.
     pub code: ErrorCode,

@@ -22,6 +22,11 @@ use crate::hello::Encoding;
 /// fits; larger would let one peer hold much memory, smaller would cut long lists.
 pub const FRAME_MAX: usize = 1024 * 1024;
 
+/// What bincode may account for while it decodes a frame, in bytes: a limit on what it allocates for a
+/// length that lies. It accounts eight bytes for each length, which takes one on the wire, so with
+/// [`FRAME_MAX`] itself a list of short texts would be refused far below a whole frame.
+const DECODE_MAX: usize = 8 * FRAME_MAX;
+
 /// Length of the prefix in bytes.
 pub const PREFIX_LEN: usize = 4;
 
@@ -106,7 +111,7 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8], encoding: Encoding) -> Result
     }
     match encoding {
         Encoding::BINCODE => {
-            let config = bincode::config::standard().with_limit::<FRAME_MAX>();
+            let config = bincode::config::standard().with_limit::<DECODE_MAX>();
             let (message, used) = bincode::serde::decode_from_slice(payload, config)
                 .map_err(|_| FrameError::Decode)?;
             match payload.len() - used {
@@ -211,6 +216,52 @@ mod tests {
                 Err(FrameError::TooLarge { .. })
             ));
         }
+    }
+
+    /// Whatever may be sent can be read: a limit of the decoder is none of the protocol.
+    #[test]
+    fn a_message_as_large_as_a_frame_is_decoded() {
+        let long = vec!["x".repeat(FRAME_MAX - 16)];
+        let short = vec![String::new(); FRAME_MAX - 16];
+        let numbers = vec![250_u64; FRAME_MAX - 16];
+        let bincode = Encoding::BINCODE;
+        assert!(decode::<Vec<String>>(&encode(&long, bincode).unwrap(), bincode).unwrap() == long);
+        assert!(decode::<Vec<String>>(&encode(&short, bincode).unwrap(), bincode).unwrap() == short);
+        assert!(decode::<Vec<u64>>(&encode(&numbers, bincode).unwrap(), bincode).unwrap() == numbers);
+        let json = Encoding::JSON;
+        assert!(decode::<Vec<String>>(&encode(&long, json).unwrap(), json).unwrap() == long);
+    }
+
+    /// L9: nesting costs no stack, not even in a field that nobody knows: `ClientFrame` and what is
+    /// in it is skipped or refused within a stack far smaller than any thread's.
+    #[test]
+    fn a_frame_of_nothing_but_nesting_is_refused_in_a_small_stack() {
+        let deep = |prefix: &str, opening: &str| {
+            let mut text = prefix.to_owned();
+            while text.len() + opening.len() <= FRAME_MAX {
+                text.push_str(opening);
+            }
+            text.into_bytes()
+        };
+        let frames = [
+            deep("", "["),
+            deep("", r#"{"request":"#),
+            deep(r#"{"request":{"id":1,"unknown":"#, "["),
+            deep(r#"{"request":{"id":1,"unknown":"#, r#"{"a":"#),
+            deep(r#"{"request":{"id":1,"request":{"explain":{"connections":"#, "["),
+            vec![0; FRAME_MAX],
+            vec![1; FRAME_MAX],
+        ];
+        let small = std::thread::Builder::new().stack_size(128 * 1024);
+        let tried = small.spawn(move || {
+            for frame in &frames {
+                for encoding in [Encoding::BINCODE, Encoding::JSON] {
+                    assert!(decode::<ClientFrame>(frame, encoding).is_err());
+                    assert!(decode::<ServerFrame>(frame, encoding).is_err());
+                }
+            }
+        });
+        tried.unwrap().join().unwrap();
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub enum ParseNameError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $lower:literal) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $what:literal, $lower:literal) => {
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
@@ -58,6 +58,17 @@ macro_rules! name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                crate::schema::name(concat!($($doc),*), name_pattern($lower), NAME_MAX)
             }
         }
 
@@ -120,6 +131,16 @@ name! {
     LoginId, "login session", true
 }
 
+/// What [`parse_name`] lets pass, as a regular expression.
+#[cfg(feature = "schema")]
+const fn name_pattern(lower: bool) -> &'static str {
+    if lower {
+        "^[a-z0-9][a-z0-9._-]*$"
+    } else {
+        "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+    }
+}
+
 /// Name of an environment variable: letters, digits and `_`, not beginning with a digit (POSIX.1,
 /// 8.1, and the lower-case letters that people use all the same).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,6 +158,21 @@ impl VariableName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for VariableName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "VariableName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::name(
+            "Name of an environment variable.",
+            "^[A-Za-z_][A-Za-z0-9_]*$",
+            VARIABLE_MAX,
+        )
     }
 }
 

@@ -15,6 +15,8 @@ pub mod message;
 pub mod places;
 pub mod request;
 pub mod response;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod secret;
 
 pub use error::{ErrorCode, WireError};

@@ -14,6 +14,7 @@ use crate::response::{LoginStep, Response};
 
 /// From client to daemon. Append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClientFrame {
     /// Asks for something.
@@ -33,6 +34,7 @@ pub enum ClientFrame {
 
 /// From daemon to client. Append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(
     clippy::large_enum_variant,
@@ -43,7 +45,7 @@ pub enum ServerFrame {
     Answer {
         /// The request's id.
         id: u32,
-        /// What came of it.
+        /// What came of it: `Ok` or `Err`.
         result: Result<Response, WireError>,
     },
     /// Something happened that a request subscribed to.
@@ -57,6 +59,7 @@ pub enum ServerFrame {
 
 /// What subscribers hear. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A line was added to the audit log, as it stands there.
@@ -99,6 +102,7 @@ pub enum Event {
 
 /// Why a run ended. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnding {
     /// Its process ended; of a run that keeps, the last of its processes.
@@ -125,6 +129,7 @@ impl RunEnding {
 
 /// Where a waiting login stands. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginStage {
     /// The page waits for a person.

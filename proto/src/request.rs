@@ -7,6 +7,7 @@ use crate::secret::Secret;
 
 /// A request. The order of the variants is the wire's numbering (bincode): append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Daemon, vault, runs at a glance. Answer: `Status`.
@@ -170,6 +171,7 @@ pub enum Request {
 
 /// How a login gets its secret. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginVia {
     /// A form on the loopback page.
@@ -180,6 +182,7 @@ pub enum LoginVia {
 
 /// Payload of `Request::Login`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
     /// The provider.
     pub provider: ProviderName,
@@ -204,6 +207,7 @@ pub struct Login {
 
 /// Payload of `Request::LoginServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginServer {
     /// The server's address: `https://mcp.example.com/mcp`.
     pub url: String,
@@ -221,6 +225,7 @@ pub struct LoginServer {
 
 /// An OAuth flow. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OAuthFlow {
     /// An authorization code with PKCE, over the browser.
@@ -250,6 +255,7 @@ impl OAuthFlow {
 
 /// What a login's step asks for. Append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginAnswer {
     /// An OAuth client.
@@ -269,6 +275,7 @@ pub enum LoginAnswer {
 
 /// Payload of `Request::WebhookAdd`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookAdd {
     /// The endpoint's name.
     pub webhook: WebhookName,
@@ -291,6 +298,7 @@ pub struct WebhookAdd {
 
 /// Payload of `Request::WebhookVerify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookVerify {
     /// Which endpoint's scheme and secrets.
     pub webhook: WebhookName,
@@ -308,6 +316,7 @@ pub struct WebhookVerify {
 
 /// Payload of `Request::WebhookSign`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookSign {
     /// Which endpoint's scheme and newest secret.
     pub webhook: WebhookName,
@@ -321,6 +330,7 @@ pub struct WebhookSign {
 
 /// What happens to hosts without a route. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unmatched {
     /// Passed on untouched, never decrypted.
@@ -331,6 +341,7 @@ pub enum Unmatched {
 
 /// How long a run lives; `runs stop` ends it at any time. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunLife {
     /// As long as the process that asks.
@@ -344,6 +355,7 @@ pub enum RunLife {
 
 /// An `authsome.toml`: rules that belong to a project's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProjectFile {
     /// Where it was found, for messages.
     pub path: String,
@@ -353,6 +365,7 @@ pub struct ProjectFile {
 
 /// Payload of `Request::Explain`: what would become of a request. Nothing is sent anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explain {
     /// The method.
     pub method: String,
@@ -366,8 +379,9 @@ pub struct Explain {
     pub project: Option<ProjectFile>,
 }
 
-/// Payload of `Request::RunStart`. The run belongs to the process that asks.
+/// Payload of `Request::RunStart`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStart {
     /// Connections that replace their provider's default.
     pub connections: Vec<(ProviderName, ConnectionName)>,
@@ -386,10 +400,14 @@ pub struct RunStart {
     pub environment: Vec<(String, String)>,
     /// The command's file name, for `runs` and the audit log. Never its arguments.
     pub program: String,
+    /// The process that the run is about, one that the asking process descends from: the run ends
+    /// with it. The asking process itself if absent, which the run then also belongs to.
+    pub process: Option<u32>,
 }
 
 /// Payload of `Request::Log` and `Request::LogFollow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogQuery {
     /// How many of the last matching lines.
     pub lines: u32,

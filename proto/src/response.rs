@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 /// An answer. The order of the variants is the wire's numbering (bincode): append only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     /// It is done; there is nothing to tell.
@@ -71,6 +72,7 @@ pub enum Response {
 
 /// State of a connection. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// Usable.
@@ -100,6 +102,7 @@ impl ConnectionState {
 
 /// Where a definition comes from. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Shipped with the daemon.
@@ -110,6 +113,7 @@ pub enum Source {
 
 /// The daemon at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The daemon's build.
     pub version: String,
@@ -137,6 +141,7 @@ pub struct Status {
 
 /// The vault as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Vault {
     /// `keyring` or `file`.
     pub store: String,
@@ -150,6 +155,7 @@ pub struct Vault {
 
 /// A connection's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connection {
     /// Its provider.
     pub provider: ProviderName,
@@ -196,6 +202,7 @@ pub struct Connection {
 
 /// All definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Providers {
     /// By name.
     pub providers: Vec<Provider>,
@@ -205,6 +212,7 @@ pub struct Providers {
 
 /// A definition at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Provider {
     /// Its name.
     pub provider: ProviderName,
@@ -238,6 +246,7 @@ pub struct Provider {
 
 /// A secret with what it belongs to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Revealed {
     /// The provider.
     pub provider: ProviderName,
@@ -249,6 +258,7 @@ pub struct Revealed {
 
 /// An endpoint for signed webhooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Webhook {
     /// Its name.
     pub webhook: WebhookName,
@@ -280,6 +290,7 @@ pub struct Webhook {
 
 /// An endpoint whose secret was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookStored {
     /// The endpoint.
     pub webhook: Webhook,
@@ -291,6 +302,7 @@ pub struct WebhookStored {
 
 /// What a body and its headers are worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WebhookVerified {
     /// Whether the signature is good.
     pub good: bool,
@@ -302,6 +314,7 @@ pub struct WebhookVerified {
 
 /// A login that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginStarted {
     /// Its id, for `LoginWait`, `LoginSubmit` and `LoginCancel`.
     pub login: LoginId,
@@ -321,6 +334,7 @@ pub struct LoginStarted {
 
 /// What a person does next in a login. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginStep {
     /// Open a page of ours, which asks for it.
@@ -375,6 +389,7 @@ impl LoginStep {
 
 /// What a login asks a person for. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginAsks {
     /// An API key.
@@ -405,6 +420,7 @@ pub enum LoginAsks {
 
 /// A login that is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoggedIn {
     /// The provider.
     pub provider: ProviderName,
@@ -432,6 +448,7 @@ pub struct LoggedIn {
 
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forgotten {
     /// The provider.
     pub provider: ProviderName,
@@ -451,6 +468,7 @@ pub struct Forgotten {
 
 /// What became of tokens at the server. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Revocation {
     /// They are no good any more.
@@ -466,6 +484,7 @@ pub enum Revocation {
 
 /// A definition that was saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
     /// The provider.
     pub provider: ProviderName,
@@ -481,6 +500,7 @@ pub struct Registered {
 
 /// A variable with its real value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exported {
     /// The provider.
     pub provider: ProviderName,
@@ -494,6 +514,7 @@ pub struct Exported {
 
 /// A run that began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStarted {
     /// The run.
     pub run: RunId,
@@ -509,6 +530,7 @@ pub struct RunStarted {
 
 /// A living run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// Its id.
     pub run: RunId,
@@ -538,6 +560,7 @@ pub struct Run {
 
 /// What checking the chain found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogVerified {
     /// Files looked at.
     pub files: u32,
@@ -551,6 +574,7 @@ pub struct LogVerified {
 
 /// Outcome of a check. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
@@ -563,6 +587,7 @@ pub enum Outcome {
 
 /// One check of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     /// What was looked at, one word.
     pub name: String,
@@ -576,6 +601,7 @@ pub struct Check {
 
 /// Who is asking, as the daemon sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhoAmI {
     /// User id of the peer.
     pub uid: u32,
@@ -593,6 +619,7 @@ pub struct WhoAmI {
 
 /// What would become of a request, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explained {
     /// The method and the URL as they were understood, without query.
     pub request: String,
@@ -622,6 +649,7 @@ pub struct Explained {
 
 /// What is done with a request. Append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExplainedOutcome {
     /// It is sent with a credential.
@@ -636,6 +664,7 @@ pub enum ExplainedOutcome {
 
 /// One route that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExplainedRoute {
     /// Whose definition it is from.
     pub provider: ProviderName,
@@ -657,6 +686,7 @@ pub struct ExplainedRoute {
 
 /// One rule that spoke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExplainedRule {
     /// The file that it stands in.
     pub source: String,

@@ -2,6 +2,7 @@
 """Measures direct, the floor, authsome and mitmproxy in one interleaved run; see README.md.
 
 usage: tests/bench/run.py [--rounds 3] [--seconds 2] [--peers direct,floor,authsome,mitmproxy] [--json FILE]
+                          [--other FOLDER]
 """
 import argparse
 import json
@@ -33,12 +34,11 @@ class World:
         main, bench = f"{ROOT}/target/release", f"{BENCH}/target/release"
         self.authsome, self.standin = f"{main}/authsome", f"{main}/authsome-standin"
         self.load, self.floor = f"{bench}/authsome-bench-load", f"{bench}/authsome-bench-floor"
-        home = f"{self.folder}/home"
-        for name in ("home", "user"):
-            os.mkdir(f"{self.folder}/{name}", 0o700)
+        self.homes = []
+        os.mkdir(f"{self.folder}/user", 0o700)
         self.env = {
-            "PATH": f"{main}:/usr/bin:/bin", "HOME": f"{self.folder}/user", "LANG": "C.UTF-8",
-            "AUTHSOME_HOME": home, "XDG_RUNTIME_DIR": self.runtime, "TMPDIR": self.folder,
+            "PATH": "/usr/bin:/bin", "HOME": f"{self.folder}/user", "LANG": "C.UTF-8",
+            "XDG_RUNTIME_DIR": self.runtime, "TMPDIR": self.folder,
         }
 
     def start(self, name, words, env=None, wait="listening "):
@@ -55,22 +55,46 @@ class World:
             time.sleep(0.02)
         return process, open(log.name).read()
 
-    def daemon(self):
-        with open(f"{self.folder}/home/daemon.lock") as lock:
-            return int(lock.readline().split()[1])
-
     def run(self, words, **more):
         return subprocess.run(words, env=self.env, check=True, capture_output=True, text=True, **more)
 
     def stop(self):
-        if os.path.exists(f"{self.folder}/home/daemon.lock"):
-            subprocess.run([self.authsome, "daemon", "stop"], env=self.env, capture_output=True)
+        for home in self.homes:
+            home.stop()
         for process in self.started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
         shutil.rmtree(self.runtime, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Home:
+    """A home of authsome, with a connection to the upstream and the programs that serve it."""
+
+    def __init__(self, world, name, authsome, upstream, upstream_ca):
+        self.folder, self.authsome = f"{world.folder}/{name}", authsome
+        # the same environment for the program under `run`, but that it finds these programs
+        self.env = {**world.env, "PATH": f"{os.path.dirname(authsome)}:{world.env['PATH']}",
+                    "AUTHSOME_HOME": self.folder}
+        world.homes.append(self)
+        os.mkdir(self.folder, 0o700)
+        with open(f"{self.folder}/config.toml", "w") as config:
+            config.write(f'[vault]\nstore = "file"\n[upstream]\nextra_ca = ["{upstream_ca}"]\n'
+                         f'[upstream.resolve]\n"{HOST}:443" = "{upstream}"\n')
+        self.say("login", "intercom", "--stdin", input=TOKEN)
+        weigh(self.pid())
+
+    def say(self, *words, **more):
+        return subprocess.run([self.authsome, *words], env=self.env, check=True, capture_output=True, text=True, **more)
+
+    def pid(self):
+        with open(f"{self.folder}/daemon.lock") as lock:
+            return int(lock.readline().split()[1])
+
+    def stop(self):
+        if os.path.exists(f"{self.folder}/daemon.lock"):
+            subprocess.run([self.authsome, "daemon", "stop"], env=self.env, capture_output=True)
 
 
 def weigh(pid):
@@ -96,14 +120,16 @@ def rss(pid):
 class Peer:
     """One way from the load generator to the upstream."""
 
-    def __init__(self, world, name, target, pid=None, prefix=()):
-        self.world, self.name, self.target, self.pid, self.prefix = world, name, target, pid, prefix
+    def __init__(self, world, name, target, pid=None, home=None):
+        self.world, self.name, self.target, self.pid, self.home = world, name, target, pid, home
+        self.env = home.env if home else world.env
+        self.prefix = [home.authsome, "run", "--"] if home else []
 
     def load(self, mode, path, *words):
         command = [*self.prefix, self.world.load, mode, "--url", f"https://{HOST}{path}", *self.target, *words]
         before = cpu(self.pid()) if self.pid else 0
         try:
-            done = subprocess.run(command, env=self.world.env, capture_output=True, text=True, timeout=60,
+            done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60,
                                   start_new_session=True, preexec_fn=lambda: weigh(os.getpid()))
         except subprocess.TimeoutExpired:
             return {"count": 0, "errors": 1, "error": f"{mode}: no end", "cpu_us": 0}
@@ -115,7 +141,7 @@ class Peer:
         return result
 
 
-def peers(world, wanted):
+def peers(world, wanted, other):
     """Starts the upstream and every peer."""
     upstream_ca = f"{world.folder}/upstream-ca.pem"
     _, said = world.start("standin", [world.standin, "--name", HOST, "--token", TOKEN, "--http1",
@@ -129,14 +155,10 @@ def peers(world, wanted):
         address = said.split("listening ")[1].split()[0]
         found["floor"] = Peer(world, "floor", ["--proxy", f"http://{address}", "--ca", ca],
                               lambda: process.pid)
-    if "authsome" in wanted:
-        with open(f"{world.folder}/home/config.toml", "w") as config:
-            config.write(f'[vault]\nstore = "file"\n[upstream]\nextra_ca = ["{upstream_ca}"]\n'
-                         f'[upstream.resolve]\n"{HOST}:443" = "{upstream}"\n')
-        world.run([world.authsome, "login", "intercom", "--stdin"], input=TOKEN)
-        weigh(world.daemon())
-        found["authsome"] = Peer(world, "authsome", ["--proxy", "env", "--ca", "env"], world.daemon,
-                                 [world.authsome, "run", "--"])
+    for name, authsome in (("authsome", world.authsome), ("other", other and f"{os.path.abspath(other)}/authsome")):
+        if name in wanted and authsome:
+            home = Home(world, name, authsome, upstream, upstream_ca)
+            found[name] = Peer(world, name, ["--proxy", "env", "--ca", "env"], home.pid, home)
     if "mitmproxy" in wanted:
         found.update(mitmproxy(world, upstream, upstream_ca))
     return found
@@ -201,19 +223,38 @@ def measure(peer, seconds):
     }
 
 
-def commands(world):
-    """Client calls and start-up, in milliseconds."""
-    words = ["spawn", "--times", "100", "--", "/bin/true", ":::", world.authsome, "status", ":::",
-             world.authsome, "run", "--", "/bin/true"]
-    true, status, run = json.loads(world.run([world.load, *words]).stdout)
-    starts = []
+def agent(world):
+    """A real ssh-agent with one key, and the command that asks it: what a thin call is compared with."""
+    if not shutil.which("ssh-agent"):
+        print("ssh-agent is missing: left out", file=sys.stderr)
+        return {}
+    key, socket = f"{world.folder}/key", f"{world.folder}/agent.sock"
+    world.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+    world.start("ssh-agent", ["ssh-agent", "-D", "-a", socket], wait="SSH_AUTH_SOCK")
+    subprocess.run(["ssh-add", "-q", key], env={**world.env, "SSH_AUTH_SOCK": socket}, check=True)
+    return {"ssh-add -l": [f"SSH_AUTH_SOCK={socket}", "/usr/bin/ssh-add", "-l"]}
+
+
+def commands(world, homes):
+    """Client calls, all in turns, and start-up; in milliseconds."""
+    wanted = {"true": ["/bin/true"], **agent(world)}
+    for name, home in homes.items():
+        ours = [f"AUTHSOME_HOME={home.folder}", home.authsome]
+        wanted.update({f"{name} --version": [*ours, "--version"], f"{name} status": [*ours, "status"],
+                       f"{name} run -- true": [*ours, "run", "--", "/bin/true"]})
+    words = [word for command in wanted.values() for word in (":::", *command)][1:]
+    said = json.loads(world.run([world.load, "spawn", "--times", "200", "--", *words]).stdout)
+    times = dict(zip(wanted, said))
+    starts = {name: [] for name in homes}
     for _ in range(10):
-        world.run([world.authsome, "daemon", "stop"])
-        begun = time.monotonic()
-        world.run([world.authsome, "status"])
-        starts.append((time.monotonic() - begun) * 1e3)
-    return {"true": true["p50_us"] / 1e3, "status": status["p50_us"] / 1e3, "run": run["p50_us"] / 1e3,
-            "start": statistics.median(starts), "errors": true["errors"] + status["errors"] + run["errors"]}
+        for name, home in homes.items():
+            home.say("daemon", "stop")
+            begun = time.monotonic()
+            home.say("status")
+            starts[name].append((time.monotonic() - begun) * 1e3)
+    return {"p50": {name: one["p50_us"] / 1e3 for name, one in times.items()},
+            "start": {name: statistics.median(times) for name, times in starts.items()},
+            "errors": [one["error"] for one in times.values() if one["errors"]]}
 
 
 def middle(rounds, peer, load, key):
@@ -229,14 +270,16 @@ def ratio(rounds, peer, other, load, key):
 
 
 def report(rounds, names, idle, client):
+    others = [name for name in ("floor", "direct", "mitmproxy", "other") if name in names]
+
     def row(title, unit, load, key, digits=0):
         cells = [f"{middle(rounds, name, load, key):,.{digits}f}" for name in names]
-        versus = [f"{ratio(rounds, 'authsome', other, load, key):.2f}" if other in names and "authsome" in names
-                  else "" for other in ("floor", "direct", "mitmproxy")]
+        versus = [f"{ratio(rounds, 'authsome', other, load, key):.2f}" if "authsome" in names else ""
+                  for other in others]
         print(f"| {title}, {unit} | " + " | ".join(cells + versus) + " |")
 
-    print(f"\n| | {' | '.join(names)} | ours / floor | ours / direct | ours / mitmproxy |")
-    print("|---" * (len(names) + 4) + "|")
+    print("\n| | " + " | ".join([*names, *(f"ours / {other}" for other in others)]) + " |")
+    print("|---" * (len(names) + len(others) + 1) + "|")
     row("keep-alive, c=32", "req/s", "keep32", "per_second")
     row("keep-alive, c=1", "req/s", "keep1", "per_second")
     row("keep-alive, c=1, p50", "µs", "keep1", "p50_us")
@@ -257,10 +300,20 @@ def report(rounds, names, idle, client):
     for name, before in idle.items():
         print(f"resident memory of {name}: {before['idle']:.1f} MiB idle, {before['after']:.1f} MiB after the load")
     if client:
-        print(f"`true` {client['true']:.2f} ms; `authsome status` {client['status']:.2f} ms "
-              f"({client['status'] / client['true']:.1f} ×); `authsome run -- true` {client['run']:.2f} ms "
-              f"({client['run'] / client['true']:.1f} ×); errors {client['errors']}")
-        print(f"`authsome status` with the daemon's start: {client['start']:.0f} ms")
+        thin(client)
+
+
+def thin(client):
+    """Every command as a multiple of `true`, and as a part of `ssh-add -l`."""
+    p50 = client["p50"]
+    print("\n| command | p50, ms | × `true` | × `ssh-add -l` |\n|---|---|---|---|")
+    for name, value in p50.items():
+        versus = f"{value / p50['ssh-add -l']:.2f}" if "ssh-add -l" in p50 else ""
+        print(f"| `{name}` | {value:.2f} | {value / p50['true']:.1f} | {versus} |")
+    starts = "; ".join(f"{name} {took:.0f} ms" for name, took in client["start"].items())
+    print(f"\n`status` with the daemon's start: {starts}")
+    if client["errors"]:
+        print(f"errors of commands: {client['errors']}")
 
 
 def main():
@@ -269,14 +322,18 @@ def main():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--peers", default="direct,floor,authsome,mitmproxy")
     parser.add_argument("--json", help="also write every figure here")
+    parser.add_argument("--other", metavar="FOLDER",
+                        help="programs of another build: measured as one more peer, `other`, named in --peers or not")
     wishes = parser.parse_args()
     wanted = wishes.peers.split(",")
+    if wishes.other and "other" not in wanted:
+        wanted.insert(wanted.index("authsome") + 1 if "authsome" in wanted else len(wanted), "other")
     world = World()
     # the end by a signal is an end too: what was started is stopped
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        all_peers = peers(world, wanted)
+        all_peers = peers(world, wanted, wishes.other)
         names = [name for name in wanted if name in all_peers]
         idle = {name: {"idle": rss(peer.pid())} for name, peer in all_peers.items() if peer.pid}
         rounds = []
@@ -290,7 +347,8 @@ def main():
             rounds.append(one)
         for name, memory in idle.items():
             memory["after"] = rss(all_peers[name].pid())
-        client = commands(world) if "authsome" in names else None
+        homes = {name: peer.home for name, peer in all_peers.items() if peer.home}
+        client = commands(world, homes) if homes else None
         report(rounds, names, idle, client)
         if wishes.json:
             with open(wishes.json, "w") as out:

@@ -8,6 +8,7 @@ Needs `cargo install cargo-fuzz`. A finding ends the run and lies in `artifacts/
 """
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = sorted(path.stem for path in (HERE / "fuzz_targets").glob("*.rs"))
 # what the project has anyway; tests/tests/corpus.rs replays the same
 SEEDS = {"ipc_frame": "proto/golden/v1/*", "provider_json": "daemon/providers/*.json"}
+# the longest message of the seeds is cut off otherwise, and then it is none
+LONGEST = {"ipc_frame": 1500}
 # the address sanitizer costs ten times the speed, and there is no `unsafe` in what is fuzzed
 BUILD = ["--fuzz-dir", str(HERE), "--sanitizer", "none"]
 
@@ -35,7 +38,10 @@ def main(target, what="10000000"):
         saved.write_text("\n".join(head + lines) + "\n")
         return
     begin = time.monotonic()
-    options = [f"-runs={what}", "-max_len=400", "-timeout=5", "-malloc_limit_mb=64", "-print_final_stats=1"]
+    words = folder.with_suffix(".dict")
+    words.write_text("\n".join(dictionary(folder)) + "\n")
+    options = [f"-runs={what}", f"-max_len={LONGEST.get(target, 400)}", f"-dict={words}", "-timeout=5", "-malloc_limit_mb=64",
+               "-print_final_stats=1"]
     fuzz("run", *BUILD, target, str(folder), "--", *options)
     print(f"{target}: {what} executions without a finding in {time.monotonic() - begin:.0f} s")
 
@@ -46,6 +52,14 @@ def fuzz(command, *arguments):
     done = subprocess.run(["cargo", "fuzz", command, *arguments], cwd=HERE, env=environment)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def dictionary(folder):
+    """The words of the inputs that are JSON: a fuzzer does not guess `"login_started"`."""
+    words = set()
+    for path in folder.glob("*.json"):
+        words |= set(re.findall(rb'"[a-z_A-Z]+":?', path.read_bytes()))
+    return sorted('"' + word.decode().replace('"', '\\"') + '"' for word in words)
 
 
 def inputs(text):

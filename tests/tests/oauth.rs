@@ -42,3 +42,6 @@ mod kill;
 
 #[path = "oauth/refresh.rs"]
 mod refresh;
+
+#[path = "oauth/inside.rs"]
+mod inside;

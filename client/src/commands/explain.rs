@@ -109,7 +109,8 @@ fn rule(rule: &ExplainedRule) -> Vec<Field> {
     vec![rule.rule.as_str().into(), rule.source.as_str().into(), says]
 }
 
-fn object(explained: &Explained) -> Value {
+/// An explanation as an object.
+pub(super) fn object(explained: &Explained) -> Value {
     let Explained {
         request,
         outcome,

@@ -6,28 +6,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::frames::Budget;
 use super::peer::Peer;
+use super::seats::Seats;
 use super::session;
 use crate::broker::{Broker, Inside};
-
-/// How many clients may be connected at once. More would be one program gone wrong; every one of
-/// them costs a descriptor that the proxy needs too.
-const CLIENTS_MAX: usize = 256;
-
-/// Further places for callers outside of runs: a run that takes all others must not keep its user
-/// from ending it.
-const CLIENTS_RESERVED: usize = 32;
 
 /// How long to wait after accepting failed (out of descriptors, mostly), so that the loop does not
 /// spin while the cause lasts.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often refused callers are told of in the log: a flood of them must not fill the disk.
+const TELL: Duration = Duration::from_secs(10);
 
 /// Binds the socket at `path`, replacing one that a dead daemon left. Only the holder of the
 /// home's lock may call this (threat L8); the folder is private already, so nobody else can have
@@ -46,8 +42,9 @@ pub fn bind(path: &Path) -> io::Result<OwnedFd> {
 /// Accepts clients until the daemon stops; every session runs in its own task of `sessions`.
 pub async fn accept(socket: OwnedFd, broker: Arc<Broker>, sessions: TaskTracker) -> io::Result<()> {
     let listener = Listener::try_from(socket).map_err(io::Error::other)?;
-    let room = Arc::new(Semaphore::new(CLIENTS_MAX));
-    let reserved = Arc::new(Semaphore::new(CLIENTS_RESERVED));
+    let seats = Seats::new();
+    let budget = Budget::new();
+    let mut refused = Refused::default();
     loop {
         let stream = tokio::select! {
             stream = listener.accept() => stream,
@@ -68,28 +65,37 @@ pub async fn accept(socket: OwnedFd, broker: Arc<Broker>, sessions: TaskTracker)
                 continue;
             }
         };
-        let place =
-            Arc::clone(&room)
-                .try_acquire_owned()
-                .or_else(|full| match broker.inside(peer.pid) {
-                    Inside::No => Arc::clone(&reserved).try_acquire_owned(),
-                    Inside::Living(_) | Inside::Over => Err(full),
-                });
-        let Ok(place) = place else {
-            tracing::warn!(
-                peer.pid = peer.pid,
-                limit = CLIENTS_MAX,
-                "refused a caller: too many"
-            );
+        let Some(turn) = seats.take(|| matches!(broker.inside(peer.pid), Inside::No)) else {
+            refused.one(peer.pid);
             continue;
         };
-        let broker = Arc::clone(&broker);
+        let (broker, budget) = (Arc::clone(&broker), budget.clone());
         sessions.spawn(async move {
             let pid = peer.pid;
-            if let Err(error) = session::serve(stream, peer, broker).await {
+            let Some(seat) = turn.wait().await else {
+                tracing::debug!(peer.pid = pid, "refused a caller: nobody left in time");
+                return;
+            };
+            if let Err(error) = session::serve(stream, peer, broker, &seat, budget).await {
                 tracing::debug!(peer.pid = pid, %error, "session ended");
             }
-            drop(place);
         });
+    }
+}
+
+/// Callers that found no place, for the log.
+#[derive(Debug, Default)]
+struct Refused {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Refused {
+    fn one(&mut self, pid: u32) {
+        self.count += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL) {
+            tracing::warn!(peer.pid = pid, count = self.count, "refused callers: too many");
+            self.told = Some(Instant::now());
+        }
     }
 }

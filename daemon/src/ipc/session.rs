@@ -4,14 +4,17 @@
 //! 2. We answer with ours; if no version or encoding is shared, that answer says so and we close.
 //! 3. Frames are read one by one. Each request runs in a task of its own, so a slow one holds up
 //!    nobody; each ends in exactly one answer. Ids are single use.
-//! 4. Anything that breaks the rules closes the connection; requests in flight are cancelled with
+//! 4. A frame over 64 KiB waits for room in the budget that all clients share (`frames.rs`).
+//! 5. Anything that breaks the rules closes the connection; requests in flight are cancelled with
 //!    it, except changes, which are carried through.
 //!
-//! Invariants: at most [`IN_FLIGHT_MAX`] requests at once, more are answered with an error; answers queue in a bounded channel, so
-//! a client that does not read stops being served instead of costing memory.
+//! Invariants: at most [`IN_FLIGHT_MAX`] requests at once, more are answered with an error; answers
+//! queue in a bounded channel, so a client that does not read stops being served instead of costing
+//! memory.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,20 +26,22 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
+use super::frames::{Budget, Codec, Incoming, Room};
 use super::handlers;
 use super::peer::Peer;
 use super::rights;
+use super::seats::Seat;
 use crate::broker::{Broker, Inside};
 
 /// How long a client may take to greet. A peer that stalls holds only its own task.
 const GREETING_MAX: Duration = Duration::from_secs(5);
 
 /// How often a connection is looked at for a frame that was begun and not finished; one that lies
-/// there at two looks in a row closes the connection (threat L9): it would hold a megabyte for
-/// nothing. An idle client costs no more than the look.
+/// there at two looks in a row closes the connection (threat L9): it would hold memory, or the room
+/// of others, for nothing. Waiting for room counts. An idle client costs no more than the look.
 const STALL_LOOK: Duration = Duration::from_secs(10);
 
 /// How long writing one frame may take before the client counts as gone.
@@ -73,21 +78,33 @@ pub enum SessionError {
     /// An id was used twice, or too many were used.
     #[error("request id {0} is not allowed")]
     RequestId(u32),
+    /// It asked for nothing, and somebody else needed the place.
+    #[error("it was quiet, and another client came")]
+    MadeRoom,
     /// The client does not read what it asked for.
     #[error("the client does not read")]
     Stalled,
 }
 
-type Wire<S> = Framed<S, LengthDelimitedCodec>;
+type Wire<S> = Framed<S, Codec>;
+
+/// Room for a large frame, waited for.
+type Asked = Pin<Box<dyn Future<Output = Result<Room, FrameError>> + Send>>;
 
 /// Speaks with one client until it leaves, breaks the rules, or the daemon stops.
-pub async fn serve<S>(stream: S, peer: Peer, broker: Arc<Broker>) -> Result<(), SessionError>
+pub async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    broker: Arc<Broker>,
+    seat: &Seat,
+    budget: Budget,
+) -> Result<(), SessionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut wire = Framed::new(stream, codec(HELLO_MAX));
+    let mut wire = Framed::new(stream, Codec::new(HELLO_MAX));
     let encoding = greet(&mut wire).await?;
-    wire.codec_mut().set_max_frame_length(FRAME_MAX);
+    wire.codec_mut().set_max(FRAME_MAX);
 
     let (outgoing, mut to_send) = mpsc::channel(OUTGOING_MAX);
     let caller = Arc::new(Caller {
@@ -100,12 +117,20 @@ where
     // whether part of a frame lay there at the last look
     let mut stalled = false;
     let mut look = tokio::time::interval(STALL_LOOK);
+    // the place in the line for room is kept while other things happen
+    let mut asked: Option<Asked> = None;
     loop {
         tokio::select! {
-            incoming = wire.next() => {
+            incoming = wire.next(), if asked.is_none() => {
                 stalled = false;
                 let Some(incoming) = incoming else { return Ok(()) };
-                let payload = incoming.map_err(too_large)?;
+                let (payload, room) = match incoming.map_err(too_large)? {
+                    Incoming::Frame(payload, room) => (payload, room),
+                    Incoming::Large(len) => {
+                        asked = Some(Box::pin(budget.clone().room(len)));
+                        continue;
+                    }
+                };
                 match frame::decode(&payload, encoding)? {
                     ClientFrame::Cancel { id } => {
                         if let Some(token) = in_flight.get(&id) {
@@ -124,18 +149,25 @@ where
                         }
                         let token = CancellationToken::new();
                         in_flight.insert(id, token.clone());
+                        seat.asks();
                         let replies = Replies { id, cancelled: token, outgoing: outgoing.clone() };
                         let caller = Arc::clone(&caller);
                         tasks.spawn(async move {
-                            answer(caller, request, replies).await;
+                            answer(caller, request, replies, room).await;
                             id
                         });
                     }
                 }
                 wipe(payload);
             }
+            room = granted(&mut asked) => {
+                asked = None;
+                // it could not send before
+                stalled = false;
+                wire.codec_mut().grant(room?);
+            }
             _ = look.tick() => {
-                let begun = !wire.read_buffer().is_empty();
+                let begun = wire.codec().is_within_frame() || !wire.read_buffer().is_empty();
                 if begun && stalled {
                     return Err(SessionError::FrameLate);
                 }
@@ -146,7 +178,11 @@ where
                 // a panicked task has no id; its answer is missing, so the connection must not go on
                 let Ok(id) = done else { return Err(SessionError::Stalled) };
                 in_flight.remove(&id);
+                if in_flight.is_empty() {
+                    seat.is_quiet();
+                }
             }
+            () = seat.leave(), if in_flight.is_empty() => return Err(SessionError::MadeRoom),
             () = broker.shutdown.cancelled() => {
                 // requests in flight get the moment that the drain allows; they are told too
                 while !tasks.is_empty() {
@@ -204,7 +240,16 @@ fn too_many(id: u32) -> ServerFrame {
     }
 }
 
-async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
+/// Waits for the room that was asked for; for ever, if none was.
+async fn granted(asked: &mut Option<Asked>) -> Result<Room, FrameError> {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Handles a request and answers it; `room` is what its frame takes, until it was handled.
+async fn answer(caller: Arc<Caller>, request: Request, replies: Replies, room: Option<Room>) {
     let result = if !rights::allowed_inside_run(&request) && caller.inside_run() {
         Err(WireError::new(
             ErrorCode::RefusedInsideRun,
@@ -226,6 +271,7 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies) {
     } else {
         handlers::handle(&caller, request, &replies).await
     };
+    drop(room);
     // a client that left does not want its answer
     drop(
         replies
@@ -258,6 +304,9 @@ where
         .map_err(|_| SessionError::GreetingLate)?
         .ok_or(FrameError::Closed)?
         .map_err(too_large)?;
+    let Incoming::Frame(first, _) = first else {
+        return Err(ParseHelloError::Malformed.into());
+    };
     let theirs = Hello::from_bytes(&first)?;
     let known = matches!(theirs.encoding, Encoding::BINCODE | Encoding::JSON);
     let shared = Hello::ours(theirs.encoding).agree(&theirs).is_some() && known;
@@ -307,14 +356,6 @@ where
         Ok(result) => result.map_err(|error| FrameError::Io(error).into()),
         Err(_) => Err(SessionError::Stalled),
     }
-}
-
-fn codec(max: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .big_endian()
-        .length_field_length(4)
-        .max_frame_length(max)
-        .new_codec()
 }
 
 fn too_large(error: io::Error) -> FrameError {

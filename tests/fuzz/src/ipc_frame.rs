@@ -1,6 +1,9 @@
 //! Whatever arrives on the control socket ends in a message or an error (threat L9).
 //!
-//! An input is tried as a stream of frames, as an opening, and as one message in either encoding.
+//! An input is tried as a stream of frames, as an opening, and as one message of either end in either
+//! encoding: every execution is one for both.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use authsome_proto::frame::{self, FRAME_MAX, FrameError, PREFIX_LEN};
 use authsome_proto::hello::{Encoding, Hello};
@@ -8,13 +11,22 @@ use authsome_proto::message::{ClientFrame, ServerFrame};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How many inputs were a message: of the client and of the daemon in bincode, then in JSON. A fuzzer
+/// that never gets behind the decoder has shown little.
+pub static UNDERSTOOD: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
 /// See the module.
 pub fn check(input: &[u8]) {
     stream(input);
     opening(input);
-    for encoding in [Encoding::BINCODE, Encoding::JSON] {
-        message::<ClientFrame>(input, encoding);
-        message::<ServerFrame>(input, encoding);
+    let understood = [
+        message::<ClientFrame>(input, Encoding::BINCODE),
+        message::<ServerFrame>(input, Encoding::BINCODE),
+        message::<ClientFrame>(input, Encoding::JSON),
+        message::<ServerFrame>(input, Encoding::JSON),
+    ];
+    for (count, understood) in UNDERSTOOD.iter().zip(understood) {
+        count.fetch_add(u64::from(understood), Ordering::Relaxed);
     }
 }
 
@@ -57,10 +69,14 @@ fn opening(input: &[u8]) {
     }
 }
 
-/// A message that is understood has one form in each encoding, and is the same in both.
-fn message<T: Serialize + DeserializeOwned + std::fmt::Debug>(input: &[u8], encoding: Encoding) {
+/// A message that is understood has one form in each encoding, and is the same in both. Tells whether
+/// it was.
+fn message<T>(input: &[u8], encoding: Encoding) -> bool
+where
+    T: Serialize + DeserializeOwned + std::fmt::Debug,
+{
     let Ok(message) = frame::decode::<T>(input, encoding) else {
-        return;
+        return false;
     };
     let bincode = frame::encode(&message, Encoding::BINCODE);
     let json = frame::encode(&message, Encoding::JSON);
@@ -85,6 +101,7 @@ fn message<T: Serialize + DeserializeOwned + std::fmt::Debug>(input: &[u8], enco
         }
     }
     if encoding == Encoding::BINCODE {
+        canonical(input, &bincode.expect("it was no longer than a frame before"));
         let mut longer = input.to_vec();
         longer.push(0);
         assert!(
@@ -92,4 +109,12 @@ fn message<T: Serialize + DeserializeOwned + std::fmt::Debug>(input: &[u8], enco
             "a byte is left over"
         );
     }
+    true
+}
+
+/// Numbers may be written longer than they need to be, and nothing else differently: what is as short
+/// as our own form is our own form.
+fn canonical(input: &[u8], ours: &[u8]) {
+    assert!(ours.len() <= input.len(), "ours is not the shortest");
+    assert!(ours.len() < input.len() || ours == input, "two forms");
 }

@@ -156,6 +156,7 @@ impl World {
             v: RunRecord::VERSION,
             id,
             outer: None,
+            bound: None,
             process: Identity::of(pid).unwrap(),
             program: String::new(),
             started_at: now(),
@@ -526,6 +527,43 @@ async fn a_lost_answer_is_asked_for_once_more_at_once() {
     world.ask(Why::Dead).await.unwrap();
     assert_eq!(world.asks(), 2);
     assert_eq!(world.stored().await, ("a2".into(), "r2".into(), None));
+}
+
+/// Threat O7: what comes after a lost answer does not tell what became of the first request.
+#[tokio::test]
+async fn a_doubt_stays_whatever_is_said_afterwards() {
+    let refusals: [fn() -> Reply; 3] = [
+        || Reply::Say(503, "", String::new()),
+        || Reply::Say(429, "Retry-After: 5\r\n", String::new()),
+        || Reply::Say(400, "", r#"{"error":"temporarily_unavailable"}"#.into()),
+    ];
+    for refusal in refusals {
+        let world = World::new(|_| {}).await;
+        world.server.says(move |number, _| match number {
+            1 => Reply::HangUp,
+            _ => refusal(),
+        });
+        world.sleep(HOUR);
+        world.ask(Why::Dead).await.unwrap_err();
+        assert_eq!(world.asks(), 2);
+        assert!(world.stored().await.2.is_some(), "may have been replaced");
+        assert_eq!(world.record().state, ConnectionState::Connected);
+    }
+}
+
+/// A gateway speaks for a server that may have done its work.
+#[tokio::test]
+async fn a_gateways_word_leaves_a_doubt_and_a_servers_own_does_not() {
+    for (status, in_doubt) in [(502, true), (504, true), (500, false), (503, false)] {
+        let world = World::new(|_| {}).await;
+        world
+            .server
+            .says(move |_, _| Reply::Say(status, "", String::new()));
+        world.sleep(HOUR);
+        world.ask(Why::Dead).await.unwrap_err();
+        assert_eq!(world.asks(), 1);
+        assert_eq!(world.stored().await.2.is_some(), in_doubt, "{status}");
+    }
 }
 
 /// An answer that says yes in words that nobody understands: the refresh token may be spent.

@@ -1,0 +1,4 @@
+# `nix-build client/package/nix` with the nixpkgs of the channel, or with another: `--arg pkgs '…'`.
+{ pkgs ? import <nixpkgs> { } }:
+
+pkgs.callPackage ./package.nix { }

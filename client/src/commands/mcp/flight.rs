@@ -1,0 +1,305 @@
+//! Requests in flight: who waits for what, what is not wanted any more, and answers on their way out.
+//!
+//! - Each request is answered once, or not at all when it was cancelled (F1).
+//! - What is told of a request, such as its progress, is told before its answer, and nothing after
+//!   (F2): both are written under the lock that its entry is removed under.
+//! - The answers of a batch go out together, when the last one is there (F3).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::message::{self, Id, RpcError};
+use crate::ui::Wire;
+
+/// Most requests in flight: more are a client gone wrong, and each is a thread.
+const FLIGHT_MAX: usize = 32;
+
+/// Whether a call is still wanted.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Nobody waits for its answer.
+    cancelled: AtomicBool,
+    /// The client has closed its end: an answer is still written, but not waited for.
+    closing: AtomicBool,
+}
+
+impl Wanted {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no time to wait for anything.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_cancelled() || self.closing.load(Ordering::Relaxed)
+    }
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone)]
+pub(super) enum To {
+    /// On a line of its own.
+    Line,
+    /// Into the answer to a batch.
+    Batch(Arc<Batch>),
+}
+
+/// The answers of a batch.
+#[derive(Debug)]
+pub(super) struct Batch {
+    inner: Mutex<(usize, Vec<Value>)>,
+}
+
+impl Batch {
+    /// Of so many messages, each of which is to be [`Flight::settle`]d.
+    pub(super) fn of(messages: usize) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new((messages, Vec::new())),
+        })
+    }
+}
+
+/// Why a request is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Its id is in use.
+    IdInUse,
+    /// There are too many.
+    TooMany,
+}
+
+/// Everything in flight.
+#[derive(Debug)]
+pub(super) struct Flight {
+    wire: Wire,
+    entries: Mutex<HashMap<Id, Entry>>,
+    landed: Condvar,
+    /// What we asked the client, and its answers.
+    asked: Mutex<HashMap<Id, Option<Option<Value>>>>,
+    heard: Condvar,
+    next_question: AtomicU64,
+    broken: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    to: To,
+    wanted: Arc<Wanted>,
+    /// The last progress that was told, and what under.
+    progress: Option<(Value, f64)>,
+    /// Whether it is a subscription, which nothing ends but its cancellation.
+    listens: bool,
+}
+
+impl Flight {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            entries: Mutex::default(),
+            landed: Condvar::new(),
+            asked: Mutex::default(),
+            heard: Condvar::new(),
+            next_question: AtomicU64::new(1),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether nothing can be written any more: the client has gone.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Takes a request up.
+    pub(super) fn begin(
+        &self,
+        id: &Id,
+        to: To,
+        progress: Option<Value>,
+        listens: bool,
+    ) -> Result<Arc<Wanted>, Full> {
+        let mut entries = lock(&self.entries);
+        if entries.contains_key(id) {
+            return Err(Full::IdInUse);
+        }
+        if entries.len() >= FLIGHT_MAX {
+            return Err(Full::TooMany);
+        }
+        let wanted = Arc::new(Wanted::default());
+        let entry = Entry {
+            to,
+            wanted: Arc::clone(&wanted),
+            progress: progress.map(|token| (token, -1.0)),
+            listens,
+        };
+        entries.insert(id.clone(), entry);
+        Ok(wanted)
+    }
+
+    /// Whoever works on the request `id`.
+    pub(super) fn wanted(&self, id: &Id) -> Option<Arc<Wanted>> {
+        let entries = lock(&self.entries);
+        entries.get(id).map(|entry| Arc::clone(&entry.wanted))
+    }
+
+    /// Answers a request in flight, unless it was cancelled; its id may be another's by then.
+    pub(super) fn answer(&self, id: &Id, wanted: &Arc<Wanted>, outcome: Result<Value, RpcError>) {
+        let mut entries = lock(&self.entries);
+        let ours = |entry: &Entry| Arc::ptr_eq(&entry.wanted, wanted);
+        if entries.get(id).is_some_and(ours)
+            && let Some(entry) = entries.remove(id)
+        {
+            self.settle(&entry.to, Some(message::response(id, outcome)));
+        }
+        self.landed.notify_all();
+    }
+
+    /// Gives a request up.
+    pub(super) fn cancel(&self, id: &Id) {
+        let mut entries = lock(&self.entries);
+        let Some(entry) = entries.get(id) else {
+            return;
+        };
+        entry.wanted.cancelled.store(true, Ordering::Relaxed);
+        // whoever works on it finds no entry when it is done; the id may be used again
+        if let Some(entry) = entries.remove(id) {
+            self.settle(&entry.to, None);
+        }
+        self.landed.notify_all();
+        self.heard.notify_all();
+    }
+
+    /// Puts an answer where it belongs; `None` where there is none.
+    pub(super) fn settle(&self, to: &To, answer: Option<Value>) {
+        match to {
+            To::Line => {
+                if let Some(answer) = answer {
+                    self.write(&answer);
+                }
+            }
+            To::Batch(batch) => {
+                let mut inner = lock(&batch.inner);
+                let (left, answers) = &mut *inner;
+                *left = left.saturating_sub(1);
+                answers.extend(answer);
+                if *left == 0 && !answers.is_empty() {
+                    self.write(&Value::Array(std::mem::take(answers)));
+                }
+            }
+        }
+    }
+
+    /// Tells how far a request in flight has come, if that is wanted. Progress only grows.
+    pub(super) fn progress(
+        &self,
+        id: &Id,
+        wanted: &Arc<Wanted>,
+        so_far: Duration,
+        total: Duration,
+        words: Option<&str>,
+    ) {
+        let mut entries = lock(&self.entries);
+        let Some(entry) = entries.get_mut(id) else {
+            return;
+        };
+        // the id may be another request's by now
+        if !Arc::ptr_eq(&entry.wanted, wanted) {
+            return;
+        }
+        let Some((token, told)) = &mut entry.progress else {
+            return;
+        };
+        let so_far = so_far.as_secs_f64();
+        if so_far <= *told {
+            return;
+        }
+        *told = so_far;
+        let mut params = serde_json::json!({
+            "progressToken": token,
+            "progress": so_far,
+            "total": total.as_secs_f64().max(so_far),
+        });
+        if let (Some(fields), Some(words)) = (params.as_object_mut(), words) {
+            fields.insert("message".into(), words.into());
+        }
+        self.write(&message::notification("notifications/progress", params));
+    }
+
+    /// Says something that belongs to no request.
+    pub(super) fn notify(&self, method: &str, params: Value) {
+        self.write(&message::notification(method, params));
+    }
+
+    /// Asks the client something, and waits for its answer as long as the call is wanted.
+    pub(super) fn ask(&self, method: &str, params: Value, wanted: &Wanted) -> Option<Value> {
+        let number = self.next_question.fetch_add(1, Ordering::Relaxed);
+        let id = Id::Text(format!("authsome-{number}"));
+        lock(&self.asked).insert(id.clone(), None);
+        self.write(&message::request(&id, method, params));
+        let mut asked = lock(&self.asked);
+        loop {
+            if let Some(Some(answer)) = asked.get_mut(&id).map(Option::take) {
+                asked.remove(&id);
+                return answer;
+            }
+            if wanted.is_over() || self.is_broken() {
+                asked.remove(&id);
+                return None;
+            }
+            (asked, _) = self
+                .heard
+                .wait_timeout(asked, Duration::from_millis(100))
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes an answer to something that we asked; others are nobody's.
+    pub(super) fn hear(&self, id: &Id, answer: Option<Value>) {
+        if let Some(slot) = lock(&self.asked).get_mut(id) {
+            *slot = Some(answer);
+        }
+        self.heard.notify_all();
+    }
+
+    /// Writes a message.
+    pub(super) fn write(&self, message: &Value) {
+        if self.wire.send(&message.to_string()).is_err() {
+            // there is nobody to tell; the reader ends us
+            self.broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The client has closed its end: those who wait stop waiting, and what is under way may still be
+    /// answered, for at most `patience`.
+    pub(super) fn close(&self, patience: Duration, listening: impl Fn(&Id) -> Value) {
+        let deadline = Instant::now() + patience;
+        let mut entries = lock(&self.entries);
+        let ids: Vec<Id> = entries.keys().cloned().collect();
+        for id in ids {
+            match entries.get(&id) {
+                Some(entry) if entry.listens => {
+                    let to = entry.to.clone();
+                    self.settle(&to, Some(message::response(&id, Ok(listening(&id)))));
+                    entries.remove(&id);
+                }
+                Some(entry) => entry.wanted.closing.store(true, Ordering::Relaxed),
+                None => {}
+            }
+        }
+        while !entries.is_empty() && !self.is_broken() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return;
+            };
+            (entries, _) = self
+                .landed
+                .wait_timeout(entries, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
