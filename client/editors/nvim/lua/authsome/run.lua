@@ -12,11 +12,8 @@ function M.split(line)
   if line:sub(1, 1) ~= '-' then
     return {}, line
   end
-  local options, command = line:match('^(.-)%s+%-%-%s*(.*)$')
-  if line:match('^%-%-%s') then
-    options, command = '', line:match('^%-%-%s+(.*)$')
-  end
-  return vim.split(options or line, '%s+', { trimempty = true }), command or ''
+  local options, command = (' ' .. line .. ' '):match('^(.-)%s%-%-%s(.*)$')
+  return vim.split(options or line, '%s+', { trimempty = true }), vim.trim(command or '')
 end
 
 -- Starts a terminal; an empty command is a shell. The command is the shell's, as with `:terminal`.
