@@ -46,6 +46,14 @@ want git command -v git
 want python3 command -v python3
 want python3-venv python3 -c 'import ensurepip, venv'
 want tmux command -v tmux
+want bsdutils command -v script
+want zsh command -v zsh
+want fish command -v fish
+want bash-completion test -e /usr/share/bash-completion/bash_completion
+want dash command -v dash
+want direnv command -v direnv
+want man-db command -v man
+want mandoc command -v mandoc
 want nodejs command -v node
 want npm command -v npm
 want ruby command -v ruby

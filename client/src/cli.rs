@@ -10,14 +10,20 @@ use std::path::PathBuf;
 use authsome_proto::{ConnectionName, ProviderName, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod complete;
+mod env;
 mod login;
 mod old;
 mod run;
+mod service;
 mod webhook;
 
+pub(crate) use complete::{Complete, Man};
+pub(crate) use env::{Env, ShellChoice};
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
-pub(crate) use run::{Explain, Run};
+pub(crate) use run::{Explain, Run, Wishes};
+pub(crate) use service::{Service, ServiceChange, ServiceVerb};
 pub(crate) use webhook::{
     SecretSource, Webhook, WebhookAdd, WebhookRotate, WebhookSign, WebhookVerb, WebhookVerify,
 };
@@ -101,6 +107,8 @@ pub(crate) enum Verb {
     Login(Login),
     /// Run a command; its requests get the credentials, it does not
     Run(Run),
+    /// Print the variables of a run that lasts as long as this shell
+    Env(Env),
     /// List connections, or all providers
     List(List),
     /// Show the daemon, the vault and the runs
@@ -140,6 +148,8 @@ pub(crate) enum Verb {
     Doctor,
     /// Start, stop or look at the daemon
     Daemon(Daemon),
+    /// Have systemd or launchd run the daemon
+    Service(Service),
     /// Open the file store with its passphrase
     Unlock(Unlock),
     /// Serve an agent over the Model Context Protocol, on standard input and output
@@ -150,7 +160,12 @@ pub(crate) enum Verb {
     /// Print versions
     Version,
     #[command(hide = true)]
+    Complete(Complete),
+    #[command(hide = true)]
     Init,
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(Man),
     #[command(hide = true, alias = "providers")]
     Provider(ProviderGroup),
     #[command(hide = true)]
@@ -448,6 +463,7 @@ mod tests {
             panic!("not a run");
         };
         let shown: Vec<_> = run
+            .wishes
             .variables
             .iter()
             .map(|(name, provider, connection)| format!("{name} {provider} {connection:?}"))
@@ -549,7 +565,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(run.connections.len(), 2);
+        assert_eq!(run.wishes.connections.len(), 2);
         assert!(parse(&words("run --connection team true")).is_err());
     }
 

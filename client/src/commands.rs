@@ -1,9 +1,11 @@
 //! What each command does, one file a command.
 
+mod complete;
 mod completions;
 mod connections;
 mod daemon;
 mod doctor;
+mod env;
 mod explain;
 mod export;
 mod forget;
@@ -12,11 +14,13 @@ mod inspect;
 mod list;
 mod log;
 mod login;
+mod man;
 mod mcp;
 mod register;
 mod run;
 mod runs;
 mod scan;
+mod service;
 mod status;
 mod unlock;
 mod version;
@@ -31,10 +35,12 @@ use crate::ui::Ui;
 /// Does what was asked.
 pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
     match verb {
+        Verb::Complete(arguments) => complete::complete(&arguments, ui),
         Verb::Completions(arguments) => completions::completions(&arguments, ui),
         Verb::Connections(arguments) => connections::connections(arguments.verb, ui),
         Verb::Daemon(arguments) => daemon::daemon(arguments.verb, ui),
         Verb::Doctor => doctor::doctor(ui),
+        Verb::Env(arguments) => env::env(arguments, ui),
         Verb::Explain(arguments) => explain::explain(arguments, ui),
         Verb::Export(arguments) => export::export(&arguments, ui),
         Verb::Get(arguments) => get::get(&arguments, ui),
@@ -43,6 +49,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Log(arguments) => log::log(&arguments, ui),
         Verb::Login(arguments) => login::login(&arguments, ui),
         Verb::Logout(arguments) => forget::logout(arguments, ui),
+        Verb::Man(arguments) => man::man(&arguments, ui),
         Verb::Mcp => mcp::mcp(ui),
         Verb::Register(arguments) => register::register(&arguments, ui),
         Verb::Remove(arguments) => forget::remove(arguments.provider, ui),
@@ -50,6 +57,7 @@ pub(crate) fn dispatch(verb: Verb, ui: Ui) -> Done {
         Verb::Run(arguments) => run::run(arguments, ui),
         Verb::Runs(arguments) => runs::runs(arguments.verb, ui),
         Verb::Scan(arguments) => scan::scan(&arguments, ui),
+        Verb::Service(arguments) => service::service(&arguments.verb, ui),
         Verb::Status => status::status(ui),
         Verb::Unlock(arguments) => unlock::unlock(&arguments, ui),
         Verb::Version => version::version(ui),

@@ -6,7 +6,8 @@
 //! 2. The socket's folder must be ours and closed to others, and so must the process behind it be
 //!    ours (threats L2, L7). Nothing is sent before that is known.
 //! 3. Both ends greet; ends that share no version say so (L10).
-//! 4. Where nobody listens the daemon is started ([`crate::start`]) and we connect again.
+//! 4. Where nobody listens the daemon is started and we connect again: by opening the sockets of the
+//!    user's service if one is installed ([`crate::service`]), else by ourselves ([`crate::start`]).
 //!
 //! Everything blocks. The socket is close-on-exec, so that a command started by `run` does not
 //! hold it, and the daemon sees the command start.
@@ -29,15 +30,18 @@ use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::error::{Failure, Kind};
 use crate::prompt::{self, Ask};
+use crate::service::{self, Service, State, skew};
 use crate::start;
 use crate::ui::Ui;
 
-/// How long a daemon may take to greet. It does so from a task of its own, at once; longer would
-/// only delay the news that it hangs.
-const GREETING_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a daemon may take to greet. It does so from a task of its own, at once, but a service
+/// manager may only be starting it. Longer would delay the news that it hangs.
+const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long an answer may take. The longest honest one waits for a person to unlock the keyring.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(150);
@@ -61,6 +65,8 @@ pub(crate) enum Start {
     IfNeeded,
     /// Say that there is none.
     Never,
+    /// Connecting starts it: the sockets of the service are open. Nothing else may.
+    Service,
 }
 
 /// A greeted daemon.
@@ -81,7 +87,7 @@ enum Attempt {
     Greeted(Daemon),
     /// Nobody listens there; why.
     Nobody(Failure),
-    /// It is ours, but shares no version with us.
+    /// It is ours, but shares no version with us, or does not greet.
     Foreign { pid: Option<i32>, failure: Failure },
 }
 
@@ -102,14 +108,29 @@ pub(crate) fn places() -> Result<Places, Failure> {
 /// Connects to the daemon of `places`.
 pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon, Failure> {
     let deadline = Instant::now() + RACE_DEADLINE;
+    if start == Start::Never && sleeps(places) {
+        return Err(
+            Failure::unreachable("no daemon is running; the first command starts it")
+                .hint("`authsome daemon start` starts it"),
+        );
+    }
     match attempt(places, ui)? {
         Attempt::Greeted(daemon) => return Ok(daemon),
         Attempt::Foreign { failure, .. } => return Err(failure),
         Attempt::Nobody(why) if start == Start::Never => return Err(why),
         Attempt::Nobody(_) => {}
     }
+    let mut service = match Service::installed(places) {
+        Some((service, State::Off)) if start == Start::IfNeeded => {
+            return Err(service::is_off(&service));
+        }
+        Some((service, _)) if start == Start::IfNeeded => Unused::Service(service),
+        _ => Unused::Nothing,
+    };
     loop {
-        start::start(ui)?;
+        if start == Start::IfNeeded {
+            service = begin(service, ui)?;
+        }
         let patience = (Instant::now() + ACCEPT_DEADLINE).min(deadline);
         let mut pause = Duration::from_millis(2);
         let why = loop {
@@ -133,12 +154,62 @@ pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon
     }
 }
 
+/// What has not been tried yet to have a daemon.
+enum Unused {
+    /// The sockets of the service.
+    Service(Service),
+    /// Starting one in place of a service that gives none.
+    InPlaceOf(Service),
+    /// Starting one.
+    Nothing,
+}
+
+/// Has somebody start a daemon; what to do if none listens after that.
+fn begin(unused: Unused, ui: Ui) -> Result<Unused, Failure> {
+    let (service, why) = match unused {
+        Unused::Nothing => return start::start(ui).map(|()| Unused::Nothing),
+        Unused::Service(service) => {
+            ui.detail(&format!("opening `{}`", service.sockets_name()));
+            match service.start() {
+                Ok(()) => return Ok(Unused::InPlaceOf(service)),
+                Err(failure) if service.told().is_ok() => (service, failure.message),
+                // as under cron: a service is of no use where its manager is not
+                Err(failure) => {
+                    ui.detail(&failure.message);
+                    return start::start(ui).map(|()| Unused::Nothing);
+                }
+            }
+        }
+        Unused::InPlaceOf(service) => (service, "its daemon does not answer".into()),
+    };
+    // its manager would keep the port that living runs know
+    if let Err(failure) = service.close() {
+        ui.detail(&failure.message);
+    }
+    start::start(ui)?;
+    ui.warning(&format!(
+        "the daemon runs without the service `{}`: {why}; `authsome service status` says more",
+        service.sockets_name()
+    ));
+    Ok(Unused::Nothing)
+}
+
+/// Whether no daemon runs although connecting would succeed: a service manager listens, and would
+/// start one for somebody who only wants to know whether one runs.
+fn sleeps(places: &Places) -> bool {
+    Service::installed(places).is_some()
+        && !lock_note(&places.lock()).is_some_and(|note| {
+            i32::try_from(note.pid)
+                .is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+        })
+}
+
 /// What `daemon stop` finds.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A daemon we can talk to.
     Greeted(Box<Daemon>),
-    /// A daemon of ours that shares no version with us.
+    /// A daemon of ours that shares no version with us, or hangs.
     Foreign { pid: Option<i32> },
     /// None.
     Nobody,
@@ -146,7 +217,15 @@ pub(crate) enum Found {
 
 /// Looks for a daemon without starting one, also for one of another version.
 pub(crate) fn find(ui: Ui) -> Result<Found, Failure> {
-    Ok(match attempt(&places()?, ui)? {
+    find_at(&places()?, ui)
+}
+
+/// Looks for the daemon of `places`.
+pub(crate) fn find_at(places: &Places, ui: Ui) -> Result<Found, Failure> {
+    if sleeps(places) {
+        return Ok(Found::Nobody);
+    }
+    Ok(match attempt(places, ui)? {
         Attempt::Greeted(daemon) => Found::Greeted(Box::new(daemon)),
         Attempt::Foreign { pid, .. } => Found::Foreign { pid },
         Attempt::Nobody(_) => Found::Nobody,
@@ -201,11 +280,16 @@ fn attempt(places: &Places, ui: Ui) -> Result<Attempt, Failure> {
             };
         }
     };
-    greet(Stream::from(stream), &cannot, ui)
+    greet(Stream::from(stream), places, &cannot, ui)
 }
 
 /// Checks who is at the other end, then greets.
-fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: Ui) -> Result<Attempt, Failure> {
+fn greet(
+    stream: Stream,
+    places: &Places,
+    cannot: &dyn Fn() -> Failure,
+    ui: Ui,
+) -> Result<Attempt, Failure> {
     let peer = stream
         .peer_creds()
         .map_err(|error| cannot().because(&error))?;
@@ -242,12 +326,13 @@ fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: Ui) -> Result<Attempt
             return Ok(Attempt::Nobody(cannot().because(&error)));
         }
         Err(FrameError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-            return Err(cannot()
+            let failure = cannot()
                 .cause(format!(
                     "it did not greet within {} s",
                     GREETING_DEADLINE.as_secs()
                 ))
-                .hint("`authsome daemon restart` replaces a daemon that hangs"));
+                .hint("`authsome daemon restart` replaces a daemon that hangs");
+            return Ok(Attempt::Foreign { pid, failure });
         }
         Err(error @ FrameError::TooLarge { .. }) => {
             return Err(cannot()
@@ -259,7 +344,7 @@ fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: Ui) -> Result<Attempt
     if ours.agree(&theirs).is_none() {
         return Ok(Attempt::Foreign {
             pid,
-            failure: versions_differ(&ours, &theirs),
+            failure: versions_differ(places, &ours, &theirs),
         });
     }
     if theirs.encoding != Encoding::BINCODE {
@@ -275,7 +360,7 @@ fn greet(stream: Stream, cannot: &dyn Fn() -> Failure, ui: Ui) -> Result<Attempt
     }))
 }
 
-fn versions_differ(ours: &Hello, theirs: &Hello) -> Failure {
+fn versions_differ(places: &Places, ours: &Hello, theirs: &Hello) -> Failure {
     let range = |hello: &Hello| {
         if hello.lowest == hello.highest {
             hello.lowest.to_string()
@@ -288,15 +373,12 @@ fn versions_differ(ours: &Hello, theirs: &Hello) -> Failure {
         range(ours),
         range(theirs)
     ));
-    if theirs.highest < ours.lowest {
-        failure.hint("an older daemon is still running; `authsome daemon restart` replaces it")
+    let daemon = if theirs.highest < ours.lowest {
+        skew::Daemon::Older
     } else {
-        failure.hint(format!(
-            "a newer daemon is running (build {}); update `authsome`, or `authsome daemon restart` \
-             to use this version",
-            theirs.build
-        ))
-    }
+        skew::Daemon::Newer(&theirs.build)
+    };
+    failure.hint(service::way_out(places, daemon))
 }
 
 /// The socket's folder must be a folder of ours that others cannot write to: whoever can, can put

@@ -10,15 +10,18 @@
 
 mod cli;
 mod commands;
+mod complete;
 mod connect;
 mod dotenv;
 mod error;
 mod interrupt;
 mod keys;
+mod lineage;
 mod project;
 mod prompt;
 mod quote;
 mod secrets;
+mod service;
 mod start;
 mod times;
 mod ui;

@@ -19,6 +19,24 @@ pub(crate) fn shell(out: &mut Zeroizing<String>, name: &str, value: &str) {
     out.push_str("'\n");
 }
 
+/// `'value'` for fish, whose single quotes know `\'` and `\\`.
+pub(crate) fn fish(value: &str) -> String {
+    let mut out = String::from("'");
+    for c in value.chars() {
+        if matches!(c, '\'' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('\'');
+    out
+}
+
+/// `'value'` for a POSIX shell and its relatives.
+pub(crate) fn posix(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}
+
 /// `NAME=value`, bare where every reader agrees on the value, else quoted: single quotes where the
 /// value has none, double quotes with escapes otherwise.
 pub(crate) fn env(out: &mut Zeroizing<String>, name: &str, value: &str) {
@@ -112,6 +130,34 @@ mod tests {
             let read = crate::dotenv::parse(&text);
             assert_eq!(read.len(), 1, "{text}");
             assert_eq!(read[0].value.as_str(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_shell_reads_back_what_was_quoted_for_it() {
+        let every = [
+            "x",
+            "a b",
+            "it's",
+            "$(id) `id` \\ \" !! ~ *",
+            "two\nlines",
+            "''",
+            "\\'",
+            "\\",
+        ];
+        for (name, quote) in [
+            ("sh", posix as fn(&str) -> String),
+            ("bash", posix),
+            ("zsh", posix),
+            ("fish", fish),
+        ] {
+            for value in every {
+                let script = format!("printf %s {}", quote(value));
+                let output = Command::new(name).args(["-c", &script]).output();
+                // shells other than `sh` may be missing where only unit tests are run
+                let Ok(output) = output else { continue };
+                assert_eq!(String::from_utf8(output.stdout).unwrap(), value, "{name}");
+            }
         }
     }
 

@@ -16,6 +16,7 @@
 //! Not here: what a run may use (`runs/spec.rs`), where a request goes (`routing`).
 
 mod absent;
+mod bound;
 mod credentials;
 mod explain;
 mod forget;

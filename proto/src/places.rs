@@ -123,6 +123,15 @@ impl Places {
         self.home.join("daemon.lock")
     }
 
+    /// What this home's service is called: as its runtime folder, so that two homes never meet.
+    pub fn service_name(&self) -> String {
+        if self.ordinary {
+            "authsome".into()
+        } else {
+            format!("authsome-{}", home_id(&self.home))
+        }
+    }
+
     /// A short name of this home that is the same on every start: it keeps the items of two homes
     /// in one keyring apart.
     pub fn id(&self) -> String {
@@ -203,6 +212,23 @@ mod tests {
         let of = |home| places(&[("AUTHSOME_HOME", home), ("XDG_RUNTIME_DIR", "/r")]).unwrap();
         assert_ne!(of("/a").runtime, of("/b").runtime);
         assert_ne!(of("/a").id(), of("/b").id());
+        assert_ne!(of("/a").service_name(), of("/b").service_name());
+    }
+
+    #[test]
+    fn a_service_is_called_as_its_runtime_folder() {
+        for home in ["/home/u/.authsome", "/a"] {
+            let vars = [
+                ("HOME", "/home/u"),
+                ("AUTHSOME_HOME", home),
+                ("XDG_RUNTIME_DIR", "/r"),
+            ];
+            let places = places(&vars).unwrap();
+            assert_eq!(
+                places.runtime,
+                Path::new("/r").join(places.service_name())
+            );
+        }
     }
 
     #[test]

@@ -379,7 +379,7 @@ pub struct Explain {
     pub project: Option<ProjectFile>,
 }
 
-/// Payload of `Request::RunStart`. The run belongs to the process that asks.
+/// Payload of `Request::RunStart`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStart {
@@ -400,6 +400,9 @@ pub struct RunStart {
     pub environment: Vec<(String, String)>,
     /// The command's file name, for `runs` and the audit log. Never its arguments.
     pub program: String,
+    /// The process that the run is about, one that the asking process descends from: the run ends
+    /// with it. The asking process itself if absent, which the run then also belongs to.
+    pub process: Option<u32>,
 }
 
 /// Payload of `Request::Log` and `Request::LogFollow`.

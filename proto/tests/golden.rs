@@ -112,6 +112,7 @@ fn requests() -> Vec<Request> {
             project: Some(project()),
             environment: vec![(s("NO_PROXY"), s("example.org"))],
             program: s("curl"),
+            process: Some(4242),
         }),
         Request::Runs,
         Request::RunStop { run: name("run1") },

@@ -1,4 +1,4 @@
-//! Arguments of `run` and `explain`, which choose among connections in the same way.
+//! Arguments of `run`, `env` and `explain`, which choose among connections in the same way.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -20,6 +20,25 @@ use clap::{Args, ValueEnum};
 
 Exit codes: the command's own; 127 not found, 126 not executable, 125 failed before it started")]
 pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+    /// Go on until the last process of the command is gone, and after this time at the latest: for
+    /// commands that return at once, such as `code .`
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "at_most",
+        value_parser = crate::times::parse_duration
+    )]
+    pub(crate) keep: Option<Duration>,
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What a run is to be like: arguments of `run` and `env`.
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
     /// Use this connection instead of the provider's default; may be repeated
     #[arg(long = "connection", value_name = "PROVIDER=NAME", value_parser = parse_choice)]
     pub(crate) connections: Vec<(ProviderName, ConnectionName)>,
@@ -35,18 +54,6 @@ pub(crate) struct Run {
     /// End the run after this time at the latest, as in `90s`, `30m`, `1h30m` or `2d`
     #[arg(long = "for", value_name = "TIME", value_parser = crate::times::parse_duration)]
     pub(crate) at_most: Option<Duration>,
-    /// Go on until the last process of the command is gone, and after this time at the latest: for
-    /// commands that return at once, such as `code .`
-    #[arg(
-        long,
-        value_name = "TIME",
-        conflicts_with = "at_most",
-        value_parser = crate::times::parse_duration
-    )]
-    pub(crate) keep: Option<Duration>,
-    /// Command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// Arguments of `explain`.

@@ -3,24 +3,29 @@
 //! `stop` asks the daemon, and waits until its process is gone. A daemon of another version, which
 //! would not understand, is ended by SIGTERM: it is ours (the kernel said so when we connected),
 //! and it drains on that signal too.
+//!
+//! Under a service `stop` is the same, and the next connection starts the daemon again; `restart`
+//! is left to the manager, which keeps the sockets open and puts off whoever connects meanwhile; the
+//! log is the journal.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use authsome_proto::{ErrorCode, Request};
+use authsome_proto::{ErrorCode, Places, Request};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::cli::{DaemonLogs, DaemonVerb};
-use crate::connect::{Found, Start, connect, find, places};
+use crate::connect::{Found, Start, connect, find_at, places};
 use crate::error::{Done, Failure};
+use crate::service::{Service, State};
 use crate::start;
 use crate::ui::Ui;
 
@@ -33,15 +38,45 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 pub(super) fn daemon(verb: DaemonVerb, ui: Ui) -> Done {
     match verb {
         DaemonVerb::Logs(arguments) => logs(&arguments, ui),
-        DaemonVerb::Restart => {
-            stop_if_any(ui)?;
-            started(ui)
-        }
+        DaemonVerb::Restart => restart(ui),
         DaemonVerb::Serve => serve(),
-        DaemonVerb::Start => started(ui),
+        DaemonVerb::Start => start_it(ui),
         DaemonVerb::Status => status(ui),
         DaemonVerb::Stop => stop(ui),
     }
+}
+
+/// Also where the service is switched off: this is how a person starts it once.
+fn start_it(ui: Ui) -> Done {
+    if let Some((service, State::Off)) = Service::installed(&places()?)
+        && let Err(failure) = service.start()
+    {
+        ui.detail(&failure.message);
+        start::start(ui)?;
+    }
+    started(ui)
+}
+
+fn restart(ui: Ui) -> Done {
+    let places = places()?;
+    if let Some((service, _)) = Service::installed(&places)
+        && let Ok(told) = service.told()
+    {
+        super::service::refuse_inside_run(&places, "daemon restart", ui)?;
+        // one that the manager did not start holds the home
+        let other = match find_at(&places, ui) {
+            Ok(Found::Greeted(daemon)) => daemon.pid != told.pid,
+            Ok(Found::Foreign { pid }) => pid != told.pid,
+            Ok(Found::Nobody) | Err(_) => false,
+        };
+        if other {
+            stop_if_any(&places, ui)?;
+        }
+        service.restart()?;
+    } else {
+        stop_if_any(&places, ui)?;
+    }
+    started(ui)
 }
 
 fn started(ui: Ui) -> Done {
@@ -71,7 +106,8 @@ fn status(ui: Ui) -> Done {
 }
 
 fn stop(ui: Ui) -> Done {
-    let stopped = stop_if_any(ui)?;
+    let places = places()?;
+    let stopped = stop_if_any(&places, ui)?;
     if ui.json {
         return ui.object(json!({ "stopped": stopped }));
     }
@@ -79,13 +115,20 @@ fn stop(ui: Ui) -> Done {
         "the daemon has stopped"
     } else {
         "no daemon was running"
-    })
+    })?;
+    if let Some((service, State::On)) = Service::installed(&places) {
+        ui.note(&format!(
+            "the next command starts it again, and so does a request of a living run; `{}` keeps it off",
+            service.off_command()
+        ));
+    }
+    Ok(())
 }
 
 /// Stops the daemon; whether there was one.
-fn stop_if_any(ui: Ui) -> Result<bool, Failure> {
+pub(super) fn stop_if_any(places: &Places, ui: Ui) -> Result<bool, Failure> {
     let deadline = Instant::now() + STOP_DEADLINE;
-    let pid = match find(ui)? {
+    let pid = match find_at(places, ui)? {
         Found::Nobody => return Ok(false),
         Found::Foreign { pid } => {
             let pid = pid
@@ -144,7 +187,11 @@ fn serve() -> Done {
 }
 
 fn logs(arguments: &DaemonLogs, ui: Ui) -> Done {
-    let folder = places()?.home.join("log");
+    let places = places()?;
+    if let Some((Service::Systemd(units), _)) = Service::installed(&places) {
+        return journal(units.journal(arguments.lines, arguments.follow), arguments, ui);
+    }
+    let folder = places.home.join("log");
     let Some(path) = newest(&folder) else {
         return Err(
             Failure::failed(format!("there is no log in `{}`", folder.display()))
@@ -197,6 +244,39 @@ fn logs(arguments: &DaemonLogs, ui: Ui) -> Done {
             line.clear();
         }
     }
+}
+
+/// The log of a daemon under systemd.
+fn journal(mut command: Command, arguments: &DaemonLogs, ui: Ui) -> Done {
+    let program = command.get_program().to_owned();
+    let cannot = |error: &std::io::Error| {
+        Failure::failed(format!("cannot read the journal by `{}`", program.display())).because(error)
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot(&error))?;
+    let mut lines = Vec::new();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).split(b'\n') {
+            let line = shown(&line.map_err(|error| cannot(&error))?);
+            match (ui.json, arguments.follow) {
+                (true, false) => lines.push(line),
+                (true, true) => ui.object(json!({ "line": line }))?,
+                (false, _) => ui.line(&line)?,
+            }
+        }
+    }
+    let ended = child.wait().map_err(|error| cannot(&error))?;
+    if !ended.success() {
+        // it has said why on standard error
+        return Err(Failure::said(1));
+    }
+    if ui.json && !arguments.follow {
+        return ui.object(json!({ "file": null, "lines": lines }));
+    }
+    Ok(())
 }
 
 fn shown(line: &[u8]) -> String {

@@ -1,6 +1,6 @@
 //! `doctor`: the daemon's checks, and those that only this end can make.
 //!
-//! Ours: both versions, being inside a run, and the configuration of tools
+//! Ours: both versions, the service, being inside a run, and the configuration of tools
 //! whose own proxy setting wins over the environment, so that `run` would have no effect on them.
 //!
 //! Exit code 1 when a check fails, 3 when the daemon cannot be reached; warnings do not fail.
@@ -12,8 +12,9 @@ use authsome_proto::{Request, Response};
 use serde_json::{Value, json};
 
 use super::version::OURS;
-use crate::connect::{Start, connect, unexpected};
+use crate::connect::{self, Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
+use crate::service::{Service, State, port};
 use crate::ui::{Field, Mood, Ui};
 
 /// Largest configuration file that is looked at.
@@ -22,8 +23,10 @@ const CONFIG_MAX: u64 = 1024 * 1024;
 pub(super) fn doctor(ui: Ui) -> Done {
     let mut checks = Vec::new();
     let mut unreachable = None;
+    let mut pid = None;
     match connect(Start::IfNeeded, ui) {
         Ok(mut daemon) => {
+            pid = daemon.pid;
             checks.push(versions(&daemon.build));
             match daemon.call(Request::Doctor, ui)? {
                 Response::Doctor(theirs) => checks.extend(theirs),
@@ -43,6 +46,7 @@ pub(super) fn doctor(ui: Ui) -> Done {
             unreachable = Some(failure);
         }
     }
+    checks.extend(service(pid));
     checks.push(environment(|name| std::env::var(name).ok()));
     checks.extend(tools(|name| std::env::var_os(name).map(PathBuf::from)));
     checks.extend(runtimes(&std::env::var_os("PATH").unwrap_or_default()));
@@ -80,6 +84,71 @@ fn versions(daemon: &str) -> Check {
         format!("the client is {OURS}, the daemon {daemon}"),
         Some("`authsome daemon restart` starts the daemon that is installed now".into()),
     )
+}
+
+/// The service, for a daemon that is process `pid`.
+fn service(pid: Option<i32>) -> Option<Check> {
+    let places = connect::places().ok()?;
+    let Some((service, state)) = Service::installed(&places) else {
+        return Some(check(
+            "service",
+            Outcome::Ok,
+            "none is installed; commands start the daemon by themselves",
+            Some("`authsome service install` leaves that to your service manager".into()),
+        ));
+    };
+    let told = match service.told() {
+        Ok(told) => told,
+        Err(failure) => {
+            return Some(check(
+                "service",
+                Outcome::Warning,
+                failure.causes.first().unwrap_or(&failure.message).clone(),
+                failure.hint,
+            ));
+        }
+    };
+    let missing = service.executable().filter(|path| !path.is_file());
+    let taken = service
+        .port()
+        .filter(|port| !told.listens && !port::is_free(*port));
+    let name = service.sockets_name();
+    Some(match (missing, taken) {
+        (Some(missing), _) => check(
+            "service",
+            Outcome::Failed,
+            format!("it starts `{}`, which is not there", missing.display()),
+            Some("`authsome service install` has it start the daemon that is installed now".into()),
+        ),
+        (None, Some(port)) => check(
+            "service",
+            Outcome::Failed,
+            format!("port {port}, which it is to listen on, is taken by another program"),
+            Some("`authsome service install` chooses another".into()),
+        ),
+        _ if state == State::Off => check(
+            "service",
+            Outcome::Warning,
+            format!("`{name}` is installed and switched off"),
+            Some(format!("`{}` switches it on", service.on_command())),
+        ),
+        _ if !told.listens => check(
+            "service",
+            Outcome::Failed,
+            format!("`{name}` does not listen: {}", told.sockets),
+            Some(format!(
+                "`authsome daemon restart` tries again, `{}` says more",
+                service.status_command()
+            )),
+        ),
+        _ if pid.is_some() && told.pid != pid => check(
+            "service",
+            Outcome::Warning,
+            "the daemon that runs was started without it",
+            Some("`authsome daemon restart` hands over to it".into()),
+        ),
+        _ => check("service", Outcome::Ok, format!("`{name}` listens"), None),
+    })
 }
 
 /// Being inside a run explains refusals that would else look like faults.

@@ -25,7 +25,7 @@ use authsome_proto::{ConnectionName, ProviderName, Request, Response, VariableNa
 use nix::unistd::{AccessFlags, access};
 
 use super::view;
-use crate::cli::Run;
+use crate::cli::{Run, Wishes};
 use crate::connect::{Start, connect, unexpected};
 use crate::error::{Done, Failure, Kind};
 use crate::project;
@@ -45,11 +45,7 @@ const PROGRAM_MAX: usize = 255;
 
 pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     let Run {
-        connections,
-        only,
-        variables,
-        unmatched,
-        at_most,
+        wishes,
         keep,
         command,
     } = arguments;
@@ -59,39 +55,8 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
     if let Err(problem) = look_up(program, std::env::var_os("PATH").as_deref()) {
         return Err(problem.told(program, ui));
     }
-    let shown: Vec<String> = variables.iter().map(variable).collect();
-    let request = Request::RunStart(RunStart {
-        connections,
-        only,
-        unmatched: unmatched.map(Into::into),
-        variables,
-        life: life(at_most, keep),
-        project: project::find(ui)?,
-        environment: parent_variables(|name| std::env::var_os(name)),
-        program: file_name(program),
-    });
-    let mut daemon = connect(Start::IfNeeded, ui)?;
-    let Response::RunStarted(started) = daemon.call(request, ui)? else {
-        return Err(unexpected());
-    };
-    let RunStarted {
-        run,
-        set,
-        remove,
-        warnings,
-        granted,
-    } = started;
-    for warning in &warnings {
-        ui.warning(warning);
-    }
-    let names: Vec<String> = granted.iter().map(view::granted).collect();
-    ui.detail(&format!("run {run} with {}", names.join(", ")));
-    if !shown.is_empty() {
-        ui.detail(&format!(
-            "variables with a placeholder of their own: {}",
-            shown.join(", ")
-        ));
-    }
+    let start = request(wishes, keep, program, ui)?;
+    let RunStarted { set, remove, .. } = begin(start, ui)?;
     let mut command = Command::new(program);
     command.args(rest);
     for name in remove {
@@ -112,6 +77,54 @@ pub(super) fn run(arguments: Run, ui: Ui) -> Done {
         _ => Problem::NotExecutable(error.to_string()),
     };
     Err(problem.told(program, ui))
+}
+
+/// What the daemon is asked for.
+pub(super) fn request(
+    wishes: Wishes,
+    keep: Option<Duration>,
+    program: &OsStr,
+    ui: Ui,
+) -> Result<RunStart, Failure> {
+    let Wishes {
+        connections,
+        only,
+        variables,
+        unmatched,
+        at_most,
+    } = wishes;
+    Ok(RunStart {
+        connections,
+        only,
+        unmatched: unmatched.map(Into::into),
+        variables,
+        life: life(at_most, keep),
+        project: project::find(ui)?,
+        environment: parent_variables(|name| std::env::var_os(name)),
+        program: file_name(program),
+        process: None,
+    })
+}
+
+/// Starts the run, and says what a person should know of it.
+pub(super) fn begin(start: RunStart, ui: Ui) -> Result<RunStarted, Failure> {
+    let shown: Vec<String> = start.variables.iter().map(variable).collect();
+    let mut daemon = connect(Start::IfNeeded, ui)?;
+    let Response::RunStarted(started) = daemon.call(Request::RunStart(start), ui)? else {
+        return Err(unexpected());
+    };
+    for warning in &started.warnings {
+        ui.warning(warning);
+    }
+    let names: Vec<String> = started.granted.iter().map(view::granted).collect();
+    ui.detail(&format!("run {} with {}", started.run, names.join(", ")));
+    if !shown.is_empty() {
+        ui.detail(&format!(
+            "variables with a placeholder of their own: {}",
+            shown.join(", ")
+        ));
+    }
+    Ok(started)
 }
 
 /// How long the run is to live; at most one of the two is given.

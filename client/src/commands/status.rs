@@ -1,13 +1,15 @@
 //! `status`: the daemon, the vault and the runs at a glance.
 
 use authsome_proto::response::Status;
-use authsome_proto::{Request, Response};
+use authsome_proto::{Places, Request, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::version::OURS;
 use super::view;
-use crate::connect::{Daemon, Start, connect, unexpected};
+use crate::connect::{self, Daemon, Start, connect, unexpected};
 use crate::error::{Done, Failure};
+use crate::service::{self, skew};
 use crate::times;
 use crate::ui::Ui;
 
@@ -18,7 +20,10 @@ pub(super) fn status(ui: Ui) -> Done {
 
 /// Asks and shows.
 pub(super) fn show(daemon: &mut Daemon, ui: Ui) -> Done {
-    let status = ask(daemon, ui)?;
+    let mut status = ask(daemon, ui)?;
+    status
+        .warnings
+        .extend(skew(&connect::places()?, &status.version));
     if ui.json {
         return ui.object(object(&status));
     }
@@ -35,6 +40,17 @@ pub(super) fn ask(daemon: &mut Daemon, ui: Ui) -> Result<Status, Failure> {
         Response::Status(status) => Ok(status),
         _ => Err(unexpected()),
     }
+}
+
+/// Warns of a daemon of another build than ours.
+pub(super) fn skew(places: &Places, daemon: &str) -> Option<String> {
+    (daemon != OURS).then(|| {
+        format!(
+            "this `authsome` is {OURS}, the daemon {}: {}",
+            crate::ui::printable(daemon),
+            service::way_out(places, skew::Daemon::OtherBuild)
+        )
+    })
 }
 
 fn object(status: &Status) -> Value {

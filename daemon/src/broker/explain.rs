@@ -60,6 +60,7 @@ impl Broker {
             project: question.project.clone(),
             environment: Vec::new(),
             program: String::new(),
+            process: None,
         };
         let mut spec = self.spec_of(&request, None)?;
         let project = policies::project_of(request.project.as_ref())?;
@@ -83,6 +84,7 @@ impl Broker {
             outer: None,
             process,
             program: String::new(),
+            bound: None,
             started_at: now(),
             spec,
             names: names.iter().map(ToString::to_string).collect(),

@@ -12,10 +12,11 @@ use crate::sys::pidfd;
 /// The run whose first process is `pid`. Of several (a run whose command is `authsome run` again, in the same
 /// process) the one that no other is inside of: each was asked for from inside the one before.
 fn innermost(runs: &[Arc<Run>], pid: u32) -> Option<Arc<Run>> {
-    // a run may outlive its first process, whose pid then means nothing any more
+    // a run may outlive its first process, whose pid then means nothing any more; and a process that
+    // ran before its run belongs to what it was in before
     let own = || {
         runs.iter()
-            .filter(|run| run.view.pid == pid && !run.outlives_its_first())
+            .filter(|run| run.view.pid == pid && !run.outlives_its_first() && !run.is_bound())
     };
     let is_outer = |run: &Run| own().any(|it| it.record().outer.as_ref() == Some(&run.view.id));
     own().find(|run| !is_outer(run)).cloned()

@@ -95,6 +95,12 @@ impl Run {
         self.outlives_its_first.load(Ordering::Acquire)
     }
 
+    /// Whether it was started for a process that ran already: it ends with that process, which does
+    /// not belong to it.
+    pub(super) fn is_bound(&self) -> bool {
+        self.record().bound.is_some()
+    }
+
     pub(super) fn set_outlives_its_first(&self) {
         self.outlives_its_first.store(true, Ordering::Release);
     }

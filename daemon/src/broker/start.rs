@@ -1,6 +1,7 @@
 //! Starting a run.
 //!
-//! 1. The peer's process is taken hold of by pidfd before anything else.
+//! 1. The peer's process is taken hold of by pidfd before anything else; where the run is about a
+//!    process above it, that one too (`bound`), and if it has such a run already, this is it.
 //! 2. If it belongs to a living run, the new run is narrowed to that one, and ends with it; then to
 //!    the project file that came with the request.
 //! 3. Credentials are looked up, CA and token derived, ports bound, record and files written.
@@ -68,13 +69,10 @@ impl Broker {
                 .hint("start the command from outside of that run"));
             }
         };
-        if outer.as_ref().is_some_and(|it| self.depth(it) >= DEPTH_MAX) {
-            return Err(WireError::new(
-                ErrorCode::RefusedInsideRun,
-                format!("{DEPTH_MAX} runs are inside of each other already"),
-            )
-            .hint("start the command from outside of the innermost run"));
-        }
+        let target = request
+            .process
+            .map(|pid| self.target(&asker, pid, outer.as_ref(), request.life))
+            .transpose()?;
         let mut spec = self.spec_of(&request, outer.as_deref())?;
         let mut projects = outer
             .as_ref()
@@ -89,12 +87,33 @@ impl Broker {
                 projects.push(project);
             }
         }
+        if let Some(target) = &target {
+            if let Some(run) = self.bound_run(target, outer.as_ref(), &spec, request.life) {
+                return self.again(&run, &request, warnings).await;
+            }
+            self.check_room(target)?;
+        }
+        if outer.as_ref().is_some_and(|it| self.depth(it) >= DEPTH_MAX) {
+            return Err(WireError::new(
+                ErrorCode::RefusedInsideRun,
+                format!("{DEPTH_MAX} runs are inside of each other already"),
+            )
+            .hint("start the command from outside of the innermost run"));
+        }
         let given = life_of(request.life, outer.as_deref())?;
         warnings.extend(given.warnings);
-        let process = Identity::of(asker.pid)
-            .map_err(|error| storage("tell which process asks for the run", &error))?;
-        let watched = Watched::new(asker.process)
-            .map_err(|error| storage("watch the process that asks for the run", &error))?;
+        let bound = target.as_ref().map(|_| request.life);
+        let (process, handle) = match target {
+            Some(target) => (target.identity, target.process),
+            None => (
+                Identity::of(asker.pid)
+                    .map_err(|error| storage("tell which process asks for the run", &error))?,
+                asker.process,
+            ),
+        };
+        let pid = process.pid;
+        let watched = Watched::new(handle)
+            .map_err(|error| storage("watch the process that the run is about", &error))?;
         let secret = self
             .vault
             .install_secret()
@@ -116,6 +135,7 @@ impl Broker {
             outer: outer.as_ref().map(|run| run.view.id.clone()),
             process,
             program: request.program.clone(),
+            bound,
             started_at: now(),
             life: given.life,
             spec,
@@ -136,7 +156,7 @@ impl Broker {
         self.refresh_run(&run).await;
         let mut started = Record::new(audit::Event::RunStart);
         started.run = Some(id.clone());
-        started.pid = Some(asker.pid);
+        started.pid = Some(pid);
         started.program = Some(run.view.program.clone());
         started.detail = detail_of(given.life);
         let prepared = match self.write_run(&run, &request).await {
@@ -291,6 +311,17 @@ impl Broker {
         let ca_file = dir.join("authority.pem");
         files::write_whole(&ca_file, run.view.ca.certificate_pem().as_bytes())
             .map_err(|error| storage("write the run's certificate", &error))?;
+        self.environment(run, request).await
+    }
+
+    /// Says what a process of the run must be started with, and writes the files for it.
+    pub(super) async fn environment(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        request: &RunStart,
+    ) -> Result<environment::Environment, WireError> {
+        let dir = record::dir(&self.runs_dir(), &run.view.id);
+        let shared = self.places.runtime.join("shared");
         let parent: BTreeMap<String, String> = request.environment.iter().cloned().collect();
         let token = String::from_utf8_lossy(run.view.token.as_ref()).into_owned();
         let granted_hosts: Vec<HostPattern> = run

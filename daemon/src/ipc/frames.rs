@@ -31,6 +31,12 @@ const BUDGET: usize = 4 * FRAME_MAX;
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Semaphore>);
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Room that one frame takes.
 pub(super) type Room = OwnedSemaphorePermit;
 

@@ -520,10 +520,33 @@ fn create_folder(path: &Path) -> Result<(), PrepareError> {
 }
 
 fn write(path: &str, content: &[u8]) -> Result<(), PrepareError> {
-    write_private(Path::new(path), content).map_err(|source| PrepareError::WriteFile {
+    let path = Path::new(path);
+    let written = match write_private(path, content) {
+        // prepared again for a run that lives: its programs may be reading
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace(path, content),
+        written => written,
+    };
+    written.map_err(|source| PrepareError::WriteFile {
         path: path.into(),
         source,
     })
+}
+
+/// Puts `content` in the place of a file, unless it is there already: whoever watches the file is not
+/// to be woken for nothing.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    if std::fs::read(path)? == content {
+        return Ok(());
+    }
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
+    match std::fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    write_private(&aside, content)?;
+    std::fs::rename(&aside, path)
 }
 
 /// Writes a new file, 0600. Not the atomic writer: the folder is new and private, nobody reads

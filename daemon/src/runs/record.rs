@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use authsome_proto::request::RunLife;
 use authsome_proto::{ProviderName, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,10 @@ pub struct RunRecord {
     pub outer: Option<RunId>,
     /// Its first process.
     pub process: Identity,
+    /// The life it was asked for with, if that process ran before it did: then the run ends with the
+    /// process, which does not belong to it. Absent in records of daemons that knew no such runs.
+    #[serde(default)]
+    pub bound: Option<RunLife>,
     /// The command's file name.
     pub program: String,
     /// When it began, RFC 3339.
@@ -157,6 +162,20 @@ mod tests {
         let ids: Vec<_> = records.iter().map(|record| record.id.as_str()).collect();
         assert_eq!(ids[..4], ["d4", "c1", "b2", "a3"]);
         assert_eq!(ids.len(), 6);
+    }
+
+    #[test]
+    fn what_a_run_is_bound_to_survives_a_restart() {
+        let record: RunRecord = serde_json::from_str(OLD).unwrap();
+        assert_eq!(record.bound, None);
+        for bound in [RunLife::Process, RunLife::ProcessAtMost(7)] {
+            let record = RunRecord {
+                bound: Some(bound),
+                ..record.clone()
+            };
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
+        }
     }
 
     #[test]

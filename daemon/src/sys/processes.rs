@@ -32,6 +32,12 @@ pub fn of_our_user() -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
+/// Whether the process that has `pid` now is one of our user that lets us look into it.
+pub fn is_ours(pid: u32) -> io::Result<bool> {
+    let meta = fs::metadata(format!("/proc/{pid}"))?;
+    Ok(meta.uid() == geteuid().as_raw())
+}
+
 /// The process of our user with the lowest pid that lives and has `name` = `value` in the
 /// environment that it was started with: its pid and a handle on it.
 pub fn marked(name: &str, value: &str) -> io::Result<Option<(u32, OwnedFd)>> {

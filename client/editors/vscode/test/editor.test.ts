@@ -245,7 +245,7 @@ test("a login by cookies asks for each, and leaves out those that may be empty",
   await command("logIn");
   editor.answers.splice(0);
   assert.ok(asked.length > 0 && asked.every((title) => title.includes("Cookie ")), `${asked}`);
-  await until("the list", () => lines().some((line) => /^X .*: default \* · ends in 2[34] h$/.test(line)));
+  await until("the list", () => lines().some((line) => /^X .*: ends in 2[34] h · default \*$/.test(line)));
 });
 
 test("a login that is closed in the field is given up", async () => {

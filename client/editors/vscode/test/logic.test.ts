@@ -121,7 +121,7 @@ test("an audit line is one line for people, whatever it holds (L13)", () => {
   });
   assert.equal(
     readable(line),
-    "soon                 inject      intercom (default)  GET api.intercom.io/me  200  by curl  in r1",
+    "soon                 inject      intercom (default)  GET api.intercom.io/me  200  by curl in r1",
   );
   assert.equal(readable('{"event":"a\\u001b[2J\\n"}').trim(), "a\uFFFD[2J\uFFFD");
   assert.equal(readable("torn {\u001b"), "torn {\uFFFD");
@@ -133,10 +133,10 @@ test("a connection says which it is, and what is wrong or when it ends", () => {
   const soon = "2026-11-21T18:25:00Z";
   assert.equal(of({}), "team *");
   assert.equal(of({ is_default: false }), "team");
-  assert.equal(of({ state: "needs_login" }), "team * · needs login");
-  assert.equal(of({ state: "revoked" }), "team * · revoked");
-  assert.equal(of({ state: "expiring", expires_at: soon }), "team * · ends in 25 min");
-  assert.equal(of({ expires_at: soon }), "team * · ends in 25 min");
+  assert.equal(of({ state: "needs_login" }), "needs login · team *");
+  assert.equal(of({ state: "revoked" }), "revoked · team *");
+  assert.equal(of({ state: "expiring", expires_at: soon }), "ends in 25 min · team *");
+  assert.equal(of({ expires_at: soon }), "ends in 25 min · team *");
   assert.equal(of({ expires_at: soon, renews: true }), "team *");
   const all = details({ ...CONNECTION, expires_at: soon, renews: true, region: "eu" }, NOW);
   for (const part of ["Intercom (intercom)", "team, the default", "renews itself", "region: eu", "INTERCOM_API_KEY"]) {

@@ -216,6 +216,15 @@ test("a client without a secret is sent without one", async (t) => {
   assert.deepEqual(bodies.at(-1), { login_answer: { login: "l", answer: { client: { id: "id", secret: null } } } });
 });
 
+test("a page is opened at its very address, encoded parts and all", async (t) => {
+  const url = "https://auth.example.com/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%2F%3Fa%3D1%26b&state=x%2By%23";
+  const { done, stop } = await login(t, { authorize: { url, redirect_uri: "x", listens: true } }, () => undefined);
+  await until("the page", () => editor.opened.length > 0);
+  assert.deepEqual(editor.opened, [url]);
+  stop.abort();
+  await failureOf(done);
+});
+
 test("an address that is not of the web ends the login and is not opened", async (t) => {
   const bad: Step = { authorize: { url: "command:workbench.action.terminal.new", redirect_uri: "x", listens: true } };
   const { done, asked } = await login(t, bad, () => undefined);

@@ -156,6 +156,7 @@ impl World {
             v: RunRecord::VERSION,
             id,
             outer: None,
+            bound: None,
             process: Identity::of(pid).unwrap(),
             program: String::new(),
             started_at: now(),

@@ -10,7 +10,7 @@ import type { Connection as Socket } from "../protocol/connection";
 import { Failure } from "../protocol/failure";
 import type { Connection, Flow, LoggedIn, Provider, Request, Via } from "../protocol/messages";
 import { type Model, unlocked } from "./model";
-import { EditorPerson } from "./person";
+import { EditorPerson, isElsewhere } from "./person";
 import * as say from "./say";
 
 /** How to log in. */
@@ -108,7 +108,7 @@ async function logInToServer(model: Model): Promise<void> {
 async function run(model: Model, name: string, request: Request): Promise<void> {
   const socket: Socket = await model.need();
   const done = await vscode.window.withProgress<LoggedIn | undefined>(
-    { location: vscode.ProgressLocation.Notification, title: `authsome: ${plain(name)}`, cancellable: true },
+    { location: vscode.ProgressLocation.Notification, title: `Logging in to ${plain(name)}`, cancellable: true },
     async (progress, token) => {
       const stop = new AbortController();
       const cancelled = token.onCancellationRequested(() => stop.abort());
@@ -153,7 +153,12 @@ async function chooseProvider(providers: readonly Provider[]): Promise<Provider 
     value: "server",
   };
   const items = [...providers]
-    .sort((one, other) => one.display_name.localeCompare(other.display_name))
+    // what cannot be had yet comes last
+    .sort(
+      (one, other) =>
+        Number(one.not_yet !== null) - Number(other.not_yet !== null) ||
+        one.display_name.localeCompare(other.display_name),
+    )
     .map((provider): Item<Provider | "server"> => {
       const connected = provider.connections === 0 ? [] : [`${provider.connections} connected`];
       return {
@@ -214,13 +219,20 @@ async function chooseConnection(
 
 async function chooseWay(provider: Provider, usual: Flow | null): Promise<Way | undefined> {
   const what = provider.auth === "api_key" ? "the key" : provider.auth === "browser" ? "the cookies" : "what is asked for";
-  const items: Item<Way>[] = [
-    {
-      label: "In the browser",
-      description: "a page of the daemon's asks; the editor sees no secret",
-      value: { via: "form", flow: usual },
-    },
-    { label: "Enter it here", description: `${what}, hidden`, value: { via: "submit", flow: usual } },
+  const inBrowser: Item<Way> = {
+    label: "In the browser",
+    description: isElsewhere()
+      ? "a page of the daemon's asks; for a browser on that machine"
+      : "a page of the daemon's asks; the editor sees no secret",
+    value: { via: "form", flow: usual },
+  };
+  const here: Item<Way> = {
+    label: "Enter it here",
+    description: `${what}, hidden`,
+    value: { via: "submit", flow: usual },
+  };
+  const items = [
+    ...(isElsewhere() ? [here, inBrowser] : [inBrowser, here]),
     ...provider.flows.slice(1).map((flow): Item<Way> => {
       const via = flow === "jwt_bearer" ? "submit" : "form";
       return { label: `OAuth: ${FLOWS[flow] ?? flow}`, description: flow, value: { via, flow } };

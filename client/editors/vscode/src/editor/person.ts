@@ -14,6 +14,11 @@ const SECRET_MAX = 64 * 1024;
 /** Longest address in a prompt. */
 const PROMPT_MAX = 2000;
 
+/** Whether the browser is, or may be, on another machine than the daemon. */
+export function isElsewhere(): boolean {
+  return vscode.env.remoteName !== undefined || vscode.env.uiKind === vscode.UIKind.Web;
+}
+
 export class EditorPerson implements Person {
   constructor(
     private readonly name: string,
@@ -35,7 +40,20 @@ export class EditorPerson implements Person {
   }
 
   async open(url: URL): Promise<boolean> {
-    return vscode.env.openExternal(vscode.Uri.parse(url.href, true));
+    // the text, not a `Uri`: that one decodes `%26` and its like, and opens another address. Hosts take a text, though
+    // their types do not say so
+    const opened = await vscode.env.openExternal(url.href as unknown as vscode.Uri);
+    if (opened && url.protocol === "http:" && isElsewhere()) {
+      // some hosts lead a page of that machine through an address of their own, which the daemon refuses
+      const copy = "Copy Address";
+      const text = "The page is on the machine that the editor works on. If it did not open, use a browser there.";
+      void vscode.window.showInformationMessage(text, copy).then((chosen) => {
+        if (chosen === copy) {
+          void vscode.env.clipboard.writeText(url.href);
+        }
+      });
+    }
+    return opened;
   }
 
   async code(code: string, url: string, signal: AbortSignal): Promise<boolean> {

@@ -11,7 +11,7 @@ const ADDRESS_LEN_MAX = 4096;
 /** A failure with its way out. Where that is a command it can be copied; it is never run from here. */
 export function failure(error: unknown): void {
   const failure = Failure.of(error);
-  const text = [failure.line, ...(failure.hint === null ? [] : [failure.hint])].map((line) => plain(line)).join(". ");
+  const text = [failure.line, ...(failure.hint === null ? [] : [failure.hint])].map((line) => plain(line)).join("; ");
   const command = /`((?:authsome|code) [^`]+)`/.exec(failure.hint ?? "")?.[1];
   const actions = command === undefined ? [] : [COPY];
   void vscode.window.showErrorMessage(text, ...actions).then((chosen) => {

@@ -19,8 +19,9 @@ export function readable(line: string): string {
     word("host") === "" ? "" : `${word("method")} ${word("host")}${word("path")}`.trim(),
     word("code"),
     word("status"),
-    word("program") === "" ? "" : `by ${word("program")}`,
-    word("run") === "" ? "" : `in ${word("run")}`,
+    [word("program") === "" ? "" : `by ${word("program")}`, word("run") === "" ? "" : `in ${word("run")}`]
+      .filter((part) => part !== "")
+      .join(" "),
   ];
   const shown = parts.filter((part) => part !== "").join("  ");
   const start = `${(time === "" ? "" : localTime(time)).padEnd(19)}  ${word("event").padEnd(10)}`;

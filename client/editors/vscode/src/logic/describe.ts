@@ -9,10 +9,13 @@ export function needsPerson(connection: Connection): boolean {
   return ["needs_login", "expired", "revoked"].includes(connection.state);
 }
 
-/** What stands behind a connection's name: which one, the default's mark, what is wrong with it or when it ends. */
+/**
+ * What stands behind a connection's name: what is wrong with it or when it ends, for a narrow view cuts the rest off;
+ * which one it is; the default's mark.
+ */
 export function description(connection: Connection, now: number): string {
   const name = `${connection.connection}${connection.is_default ? " *" : ""}`;
-  return [name, stateWords(connection, now)]
+  return [stateWords(connection, now), name]
     .filter((part) => part !== "")
     .map((part) => plain(part))
     .join(" · ");

@@ -336,10 +336,16 @@ export const tasks = {
   },
 };
 
+export const UIKind = { Desktop: 1, Web: 2 };
+
 export const env = {
-  async openExternal(uri: Uri): Promise<boolean> {
-    editor.opened.push(uri.toString());
-    return editor.onOpen(uri.toString());
+  remoteName: undefined as string | undefined,
+  uiKind: UIKind.Desktop,
+  async openExternal(target: Uri | string): Promise<boolean> {
+    // as seen in a workbench: a text is opened as it is, a `Uri` with what it has decoded
+    const url = typeof target === "string" ? target : decodeURIComponent(target.toString());
+    editor.opened.push(url);
+    return editor.onOpen(url);
   },
   clipboard: {
     async writeText(text: string): Promise<void> {

@@ -1,0 +1,4 @@
+//! Plugins of editors, each with its own tests, against the programs under test.
+
+#[path = "editors/vscode.rs"]
+mod vscode;
