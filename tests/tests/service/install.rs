@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use authsome_tests::Home;
 
-use super::{HOST, ask, live_run, own_port, proxy_port, served, user, wait_for_state};
+use super::{ask, live_run, own_port, proxy_port, served, user, wait_for_state};
 
 #[test]
 fn the_first_command_starts_the_daemon_by_its_socket() {
@@ -368,5 +368,4 @@ fn without_a_user_manager_installing_says_so_and_commands_work_as_before() {
         .exited(1);
     assert!(none.stderr.contains("no systemd here"), "{none}");
     assert!(!home.user_home().join(".config").exists());
-    let _ = HOST;
 }

@@ -4,35 +4,45 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use authsome_tests::UserManager;
+use authsome_tests::{StandIn, UserManager, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{HOST, ask, ask_directly, live_run, own_port, proxy_port, served, wait_for_state};
+use super::{
+    HOST, TIMEOUT, ask, ask_directly, live_run, own_port, proxy_port, served, wait_for_state,
+};
 
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
-/// Has a child ask a hundred times a second while `change` happens; what became of it.
-fn under_load(user: &UserManager, seconds: u32, change: impl FnOnce()) -> Value {
+/// Has a child ask a hundred times a second for eight seconds while something happens; what became of
+/// its requests.
+fn under_load(
+    (user, stand_in): &(UserManager, StandIn),
+    change: &str,
+    act: impl FnOnce(&UserManager),
+) -> Value {
     let script = user.write("w/load.py", include_str!("load.py"));
     let child = user
         .authsome(["run", "--", "python3"])
         .arg(script)
         .arg(format!("https://{HOST}/me"))
-        .arg(seconds.to_string())
+        .args(["8", change])
         .spawn();
     child.wait_for_stdout("started");
-    change();
+    wait_until("the child to be busy", TIMEOUT, || {
+        stand_in.requests().len() > 100
+    });
+    act(user);
     let output = child.wait().succeeded();
     let last = output.stdout.lines().last().unwrap().to_owned();
     eprintln!("{last}");
     serde_json::from_str(&last).unwrap()
 }
 
-/// No request failed for good, and those that had to be asked again had not been answered: the kept
+/// No request failed for good, and those that had to be asked again had not been answered: the
 /// connection was closed before.
 fn nothing_failed(result: &Value) {
     assert_eq!(result["failed"], serde_json::json!({}), "{result}");
@@ -53,8 +63,7 @@ fn nothing_failed(result: &Value) {
 
 #[test]
 fn a_restart_under_a_hundred_requests_a_second_fails_none() {
-    let (user, _stand_in) = served();
-    let result = under_load(&user, 8, || {
+    let result = under_load(&served(), "restart", |user| {
         for _ in 0..2 {
             let pid = user.service_pid().unwrap();
             user.systemctl(["restart", "authsome.service"])
@@ -68,9 +77,8 @@ fn a_restart_under_a_hundred_requests_a_second_fails_none() {
 }
 
 #[test]
-fn a_kill_under_a_hundred_requests_a_second_fails_none() {
-    let (user, _stand_in) = served();
-    let result = under_load(&user, 8, || {
+fn a_kill_under_a_hundred_requests_a_second_fails_none_for_good() {
+    let result = under_load(&served(), "crash", |user| {
         let pid = user.service_pid().unwrap();
         signal(pid, Signal::SIGKILL);
         user.wait_for_another(pid);
@@ -154,7 +162,7 @@ fn a_run_keeps_port_token_and_ca_through_restart_crash_hang_and_upgrade() {
     }
     // the run's end frees its own port
     run.end();
-    authsome_tests::wait_until("the store to be empty", super::TIMEOUT, || {
+    wait_until("the store to be empty", TIMEOUT, || {
         user.property("authsome.service", "NFileDescriptorStore") == "0"
     });
     assert!(TcpStream::connect(("127.0.0.1", own)).is_err());

@@ -1,15 +1,16 @@
 """Asks for a URL a hundred times a second through the proxy of the environment, on kept connections,
 and counts what became of it. What it prints last is an object.
 
-    load.py URL SECONDS
+    load.py URL SECONDS restart|crash
 
 A request that fails on a connection that was used before is asked once more on a new one, as HTTP
-clients do. A new connection that fails is a failure.
+clients do. A new connection that fails is a failure; in a crash, only if it is the second in a row.
 """
 import base64, http.client, json, os, ssl, sys, threading, time, urllib.parse
 
 THREADS, RATE = 4, 100
 url, seconds = urllib.parse.urlsplit(sys.argv[1]), float(sys.argv[2])
+in_crash = sys.argv[3] == "crash"
 proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
 login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
 context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
@@ -58,7 +59,7 @@ def work(number):
                 kind = f"{type(error).__name__}: {error}"
             connection.close()
             connection = connect()
-            if attempt == "first" and used:
+            if attempt == "first" and (used or in_crash):
                 count("retried", kind)
                 used = False
                 continue
