@@ -62,8 +62,9 @@ pub(super) fn mcp(ui: Ui) -> Done {
              `authsome mcp --help` shows how to configure it. Ctrl-D ends it",
         );
     }
+    let wire = ui.wire();
     let server = Arc::new(Server {
-        flight: Flight::new(ui.wire()),
+        flight: Flight::new(move |line| wire.send(line)),
         logins: Logins::default(),
         ui,
     });
