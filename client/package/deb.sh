@@ -63,6 +63,11 @@ python3 "$here/third_party.py" >"$stage/doc/THIRD-PARTY"
 cp README.md CHANGELOG.md "$stage/doc/"
 cp -r docs "$stage/doc/docs"
 
+mkdir "$stage/nvim"
+for part in doc lua plugin; do
+    [ ! -d "client/editors/nvim/$part" ] || cp -r "client/editors/nvim/$part" "$stage/nvim/"
+done
+
 package=$(cargo pkgid --locked --offline -p authsome)
 version=$(printf '%s' "${package##*[@#]}" | tr - '~')
 maintainer=$(sed -n 's/^maintainer = "\(.*\)"$/\1/p' client/Cargo.toml)

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod complete;
 mod env;
+mod later;
 mod login;
 mod old;
 mod run;
@@ -20,6 +21,7 @@ mod webhook;
 
 pub(crate) use complete::{Complete, Man};
 pub(crate) use env::{Env, ShellChoice};
+pub(crate) use later::Later;
 pub(crate) use login::{FlowChoice, Login, Whom, flow_word};
 use old::{AuthGroup, ProviderGroup, ProxyGroup};
 pub(crate) use run::{Explain, Run, Wishes};
@@ -104,74 +106,74 @@ pub(crate) struct Output {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Log in to a provider
-    Login(Login),
+    Login(Later<Login>),
     /// Run a command; its requests get the credentials, it does not
-    Run(Run),
+    Run(Later<Run>),
     /// Print the variables of a run that lasts as long as this shell
-    Env(Env),
+    Env(Later<Env>),
     /// List connections, or all providers
-    List(List),
+    List(Later<List>),
     /// Show the daemon, the vault and the runs
     Status,
     /// Show a connection; its secret stays hidden
-    Get(Get),
+    Get(Later<Get>),
     /// Print a provider's definition, ready to be saved as an override
-    Inspect(OfProvider),
+    Inspect(Later<OfProvider>),
     /// Print real values for programs that cannot run behind the proxy
-    Export(Export),
+    Export(Later<Export>),
     /// Delete a credential here
-    Logout(Logout),
+    Logout(Later<Logout>),
     /// Delete a credential here, and revoke it where the provider offers that
-    Revoke(Logout),
+    Revoke(Later<Logout>),
     /// Forget everything about a provider: connections, override, state
-    Remove(Remove),
+    Remove(Later<Remove>),
     /// Add a provider's definition from a file
-    Register(Register),
+    Register(Later<Register>),
     /// List connections, choose defaults
     #[command(alias = "connection")]
-    Connections(Connections),
+    Connections(Later<Connections>),
     /// Find keys in `.env` files and the environment
-    Scan(Scan),
+    Scan(Later<Scan>),
     /// Show what would become of a request, and why
-    Explain(Explain),
+    Explain(Later<Explain>),
     /// Show the audit log
     #[command(alias = "audit")]
-    Log(Log),
+    Log(Later<Log>),
     /// Let only signed webhooks reach a local program
     #[command(alias = "webhooks")]
-    Webhook(Webhook),
+    Webhook(Later<Webhook>),
     /// List living runs, stop one
-    Runs(Runs),
+    Runs(Later<Runs>),
     /// Show who asks, and in which run
     Whoami,
     /// Check everything, and say what to do
     Doctor,
     /// Start, stop or look at the daemon
-    Daemon(Daemon),
+    Daemon(Later<Daemon>),
     /// Have systemd or launchd run the daemon
-    Service(Service),
+    Service(Later<Service>),
     /// Open the file store with its passphrase
-    Unlock(Unlock),
+    Unlock(Later<Unlock>),
     /// Serve an agent over the Model Context Protocol, on standard input and output
     #[command(after_help = MCP_HELP)]
     Mcp,
     /// Print shell completions
-    Completions(Completions),
+    Completions(Later<Completions>),
     /// Print versions
     Version,
     #[command(hide = true)]
-    Complete(Complete),
+    Complete(Later<Complete>),
     #[command(hide = true)]
     Init,
     /// Write the manual pages into a folder
     #[command(hide = true)]
-    Man(Man),
+    Man(Later<Man>),
     #[command(hide = true, alias = "providers")]
-    Provider(ProviderGroup),
+    Provider(Later<ProviderGroup>),
     #[command(hide = true)]
-    Auth(AuthGroup),
+    Auth(Later<AuthGroup>),
     #[command(hide = true)]
-    Proxy(ProxyGroup),
+    Proxy(Later<ProxyGroup>),
 }
 
 /// What a person does with `mcp`.
@@ -187,12 +189,12 @@ impl Verb {
     /// The flat command that a hidden group stands for.
     fn flat(self) -> Self {
         match self {
-            Self::Auth(group) => group.flat(),
-            Self::Provider(group) => group.flat(),
-            Self::Proxy(group) => group.flat(),
-            Self::Connections(Connections {
+            Self::Auth(Later(group)) => group.flat(),
+            Self::Provider(Later(group)) => group.flat(),
+            Self::Proxy(Later(group)) => group.flat(),
+            Self::Connections(Later(Connections {
                 verb: Some(ConnectionsVerb::Inspect(get)),
-            }) => Self::Get(get),
+            })) => Self::Get(Later(get)),
             Self::Init => Self::Whoami,
             other => other,
         }
@@ -459,7 +461,7 @@ mod tests {
 
     #[test]
     fn variables_of_a_run_name_a_provider_and_perhaps_a_connection() {
-        let Verb::Run(run) = verb("run --env A=intercom/team --env B=intercom -- true") else {
+        let Verb::Run(Later(run)) = verb("run --env A=intercom/team --env B=intercom -- true") else {
             panic!("not a run");
         };
         let shown: Vec<_> = run
@@ -505,7 +507,7 @@ mod tests {
     fn newer_spellings_mean_the_flat_command() {
         assert!(matches!(
             verb("provider list"),
-            Verb::List(List { all: true })
+            Verb::List(Later(List { all: true }))
         ));
         assert!(matches!(verb("provider inspect github"), Verb::Inspect(_)));
         assert!(matches!(
@@ -515,7 +517,7 @@ mod tests {
         assert!(matches!(verb("provider remove acme"), Verb::Remove(_)));
         assert!(matches!(
             verb("provider revoke acme"),
-            Verb::Revoke(Logout { all: true, .. })
+            Verb::Revoke(Later(Logout { all: true, .. }))
         ));
         assert!(matches!(
             verb("connections inspect github --field status"),
@@ -523,9 +525,9 @@ mod tests {
         ));
         assert!(matches!(
             verb("connections set-default github work"),
-            Verb::Connections(Connections {
+            Verb::Connections(Later(Connections {
                 verb: Some(ConnectionsVerb::SetDefault(_))
-            })
+            }))
         ));
         assert!(matches!(verb("connection list"), Verb::Connections(_)));
         assert!(matches!(
@@ -546,7 +548,7 @@ mod tests {
             ("run --unmatched deny git log -- path", "git log -- path"),
             ("run -- -odd", "-odd"),
         ] {
-            let Verb::Run(run) = verb(line) else {
+            let Verb::Run(Later(run)) = verb(line) else {
                 panic!("{line}")
             };
             assert_eq!(run.command.join(OsStr::new(" ")), expected, "{line}");
@@ -561,7 +563,7 @@ mod tests {
 
     #[test]
     fn connections_of_a_run_are_pairs() {
-        let Verb::Run(run) = verb("run --connection intercom=team --connection github=x true")
+        let Verb::Run(Later(run)) = verb("run --connection intercom=team --connection github=x true")
         else {
             panic!()
         };
@@ -584,16 +586,16 @@ mod tests {
 
     #[test]
     fn a_webhooks_arguments_are_what_they_look_like() {
-        let Verb::Webhook(Webhook {
+        let Verb::Webhook(Later(Webhook {
             verb: Some(WebhookVerb::Rotate(rotate)),
-        }) = verb("webhook rotate fin --keep-old 90m --stdin")
+        })) = verb("webhook rotate fin --keep-old 90m --stdin")
         else {
             panic!()
         };
         assert_eq!(rotate.keep_old, Some(5400));
-        let Verb::Webhook(Webhook {
+        let Verb::Webhook(Later(Webhook {
             verb: Some(WebhookVerb::Rotate(rotate)),
-        }) = verb("webhook rotate fin --stdin --keep-old")
+        })) = verb("webhook rotate fin --stdin --keep-old")
         else {
             panic!()
         };
@@ -619,7 +621,7 @@ mod tests {
     fn a_secret_is_never_an_argument() {
         assert!(parse(&words("login intercom --key abc")).is_err());
         assert!(parse(&words("login intercom abc")).is_err());
-        let Verb::Login(login) = verb("login github --client-id x --client-secret abc") else {
+        let Verb::Login(Later(login)) = verb("login github --client-id x --client-secret abc") else {
             panic!()
         };
         assert_eq!(login.client_secret, Some(()));
@@ -633,13 +635,13 @@ mod tests {
             "login github --scopes a, --scopes b,c",
             "login github --scopes a --scopes b --scopes c",
         ] {
-            let Verb::Login(login) = verb(line) else {
+            let Verb::Login(Later(login)) = verb(line) else {
                 panic!("{line}")
             };
             assert_eq!(login.scopes(), ["a", "b", "c"], "{line}");
         }
         let blanks = ["authsome", "login", "github", "--scopes", "a b, c "].map(OsString::from);
-        let Verb::Login(login) = parse(&blanks).unwrap().verb else {
+        let Verb::Login(Later(login)) = parse(&blanks).unwrap().verb else {
             panic!()
         };
         assert_eq!(login.scopes(), ["a", "b", "c"]);

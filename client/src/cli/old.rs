@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Export, List, Login, Logout, OfProvider, Register, Remove, Run, Verb};
+use super::{Export, Later, List, Login, Logout, OfProvider, Register, Remove, Run, Verb};
 
 /// `provider ...` of the Python product.
 #[derive(Debug, Args)]
@@ -15,15 +15,15 @@ impl ProviderGroup {
     /// The flat command.
     pub(super) fn flat(self) -> Verb {
         match self.verb {
-            ProviderVerb::Inspect(of) => Verb::Inspect(of),
-            ProviderVerb::List => Verb::List(List { all: true }),
-            ProviderVerb::Register(register) => Verb::Register(register),
-            ProviderVerb::Remove(remove) => Verb::Remove(remove),
-            ProviderVerb::Revoke(of) => Verb::Revoke(Logout {
+            ProviderVerb::Inspect(of) => Verb::Inspect(Later(of)),
+            ProviderVerb::List => Verb::List(Later(List { all: true })),
+            ProviderVerb::Register(register) => Verb::Register(Later(register)),
+            ProviderVerb::Remove(remove) => Verb::Remove(Later(remove)),
+            ProviderVerb::Revoke(of) => Verb::Revoke(Later(Logout {
                 provider: of.provider,
                 connection: None,
                 all: true,
-            }),
+            })),
         }
     }
 }
@@ -49,11 +49,11 @@ impl AuthGroup {
     /// The flat command.
     pub(super) fn flat(self) -> Verb {
         match self.verb {
-            AuthVerb::Export(export) => Verb::Export(export),
-            AuthVerb::List(list) => Verb::List(list),
-            AuthVerb::Login(login) => Verb::Login(login),
-            AuthVerb::Logout(logout) => Verb::Logout(logout),
-            AuthVerb::Revoke(logout) => Verb::Revoke(logout),
+            AuthVerb::Export(export) => Verb::Export(Later(export)),
+            AuthVerb::List(list) => Verb::List(Later(list)),
+            AuthVerb::Login(login) => Verb::Login(Later(login)),
+            AuthVerb::Logout(logout) => Verb::Logout(Later(logout)),
+            AuthVerb::Revoke(logout) => Verb::Revoke(Later(logout)),
             AuthVerb::Status => Verb::Status,
         }
     }
@@ -80,7 +80,7 @@ impl ProxyGroup {
     /// The flat command.
     pub(super) fn flat(self) -> Verb {
         let ProxyVerb::Run(run) = self.verb;
-        Verb::Run(run)
+        Verb::Run(Later(run))
     }
 }
 
