@@ -46,6 +46,7 @@ want git command -v git
 want python3 command -v python3
 want python3-venv python3 -c 'import ensurepip, venv'
 want tmux command -v tmux
+want neovim command -v nvim
 want nodejs command -v node
 want npm command -v npm
 want ruby command -v ruby
