@@ -56,6 +56,7 @@ want dash command -v dash
 want direnv command -v direnv
 want man-db command -v man
 want mandoc command -v mandoc
+want neovim command -v nvim
 want nodejs command -v node
 want npm command -v npm
 want ruby command -v ruby

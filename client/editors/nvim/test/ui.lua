@@ -370,21 +370,24 @@ test('without a provider one is chosen from a list', function()
   end
   return {
     providers = function(reply)
-      reply.answer({ providers = { providers = { provider('alpha', { not_yet = 'later' }), provider('beta'), provider('gamma') }, problems = {} } })
+      reply.answer({ providers = { providers = { provider('alpha', { not_yet = 'later' }), provider('beta'), provider('gamma', { connections = 2 }) }, problems = {} } })
     end,
     login = function(reply)
       reply.fail(refused('not_available_yet', 'not today'))
     end,
   }
 end, function(child, fake)
+  -- as plugins do that show choices in their own way
+  child:lua([[
+    vim.ui.select = function(items, options, choose)
+      _G.offered = vim.tbl_map(options.format_item, items)
+      choose(items[2])
+    end
+  ]])
   child:enter(':Authsome login')
-  soon('the question for providers', function()
-    return fake.said('providers')
-  end)
-  child:asked_for_key()
-  child:enter('2')
   child:told('not today')
   same(fake.said('login').provider, 'gamma')
+  same(child:lua('return _G.offered'), { "BETA� | execute 'q' (beta)", "GAMMA� | execute 'q' (gamma), connected" })
   same(child:lua([[return vim.fn.getcompletion('Authsome login b', 'cmdline')]]), { 'beta' })
   same(child:lua([[return vim.fn.getcompletion('Authsome l', 'cmdline')]]), { 'list', 'log', 'login' })
 end)

@@ -427,6 +427,47 @@ test('golden answers are shown', function()
   holds(text.logged_in(of('logged_in'), 0), 'connected: intercom (team); stored in the keyring; renews itself')
 end)
 
+test('the help has tags, every link in it leads somewhere, and every command is in it', function()
+  -- a copy: `:helptags` writes beside the file
+  local folder = vim.fn.tempname()
+  vim.fn.mkdir(folder .. '/doc', 'p')
+  local from = vim.fn.fnamemodify(debug.getinfo(1, 'S').source:sub(2), ':p:h:h') .. '/doc/authsome.txt'
+  local lines = vim.fn.readfile(from)
+  vim.fn.writefile(lines, folder .. '/doc/authsome.txt')
+  vim.cmd('helptags ' .. folder .. '/doc')
+  vim.opt.runtimepath:append(folder)
+  local links = 0
+  for _, line in ipairs(lines) do
+    for tag in line:gmatch('|([^|%s]+)|') do
+      links = links + 1
+      same(vim.tbl_contains(vim.fn.getcompletion(tag, 'help'), tag), true, tag)
+    end
+    assert(vim.fn.strdisplaywidth(line) <= 80, line)
+  end
+  assert(links > 10)
+  for _, name in ipairs(command.complete({}, '', 'Authsome ')) do
+    same(#vim.fn.getcompletion(':Authsome-' .. name, 'help'), 1, name)
+  end
+  vim.opt.runtimepath:remove(folder)
+  vim.fn.delete(folder, 'rf')
+end)
+
+test('a setup that is mistaken is an error that names it', function()
+  local config = require('authsome.config')
+  local of = function(options)
+    local _, why = pcall(config.set, options)
+    return why
+  end
+  holds(of({ paht = 'x' }), 'no option `paht`')
+  holds(of({ home = 7 }), '`home` of setup must be a string')
+  config.set({ path = '/nonexistent/authsome', home = '~/x' })
+  same(config.env().AUTHSOME_HOME, vim.fn.expand('~/x'))
+  local program, failure = config.authsome()
+  same(program, nil)
+  holds(failure.message, '/nonexistent/authsome')
+  config.set({})
+end)
+
 test('a request that nobody answers is called back once, and so is one that is given up', function()
   local fake = require('fake').start({})
   local asked = client.new({

@@ -33,7 +33,8 @@ function M.open(line)
   vim.cmd('botright new')
   vim.bo.bufhidden = 'hide'
   local extra = config.extra()
-  local job = { env = next(extra) and extra or nil }
+  local job = vim.empty_dict()
+  job.env = next(extra) and extra or nil
   if vim.fn.has('nvim-0.11') == 1 then
     job.term = true
     vim.fn.jobstart(words, job)
