@@ -46,6 +46,7 @@ want curl command -v curl
 want wget command -v wget
 want git command -v git
 want python3 command -v python3
+want python3-jsonschema python3 -c 'import jsonschema'
 want python3-venv python3 -c 'import ensurepip, venv'
 want tmux command -v tmux
 want bsdutils command -v script
@@ -87,6 +88,9 @@ export INSTA_UPDATE="${INSTA_UPDATE:-no}"
 
 # the tests look for the programs one folder above themselves: cargo does not know that they need them
 cargo build --locked --workspace --bins
+
+# the published schema, which needs a feature that client and daemon are built without
+cargo test --locked --quiet -p authsome-proto --features schema --test schema
 
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run --locked --workspace --no-fail-fast --config-file tests/nextest.toml "$@"
