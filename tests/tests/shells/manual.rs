@@ -85,7 +85,7 @@ fn every_command_of_the_help_has_a_page_and_the_configuration_is_whole() {
             "{command}"
         );
     }
-    // the README has every key of the configuration; a test of the daemon holds that
+    // the README is where every key of the configuration is to stand
     let readme = include_str!("../../../README.md");
     let (_, rest) = readme.split_once("## Configuration").unwrap();
     let (_, rest) = rest.split_once("```toml\n").unwrap();
