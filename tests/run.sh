@@ -37,6 +37,8 @@ want age command -v age
 want expect command -v expect
 want strace command -v strace
 want procps command -v ps
+want systemd test -x /lib/systemd/systemd
+want passwd test -x /usr/sbin/useradd
 want chromium command -v chromium
 want nginx-light command -v nginx
 want haproxy command -v haproxy
@@ -44,6 +46,7 @@ want curl command -v curl
 want wget command -v wget
 want git command -v git
 want python3 command -v python3
+want python3-jsonschema python3 -c 'import jsonschema'
 want python3-venv python3 -c 'import ensurepip, venv'
 want tmux command -v tmux
 want bsdutils command -v script
@@ -54,6 +57,7 @@ want dash command -v dash
 want direnv command -v direnv
 want man-db command -v man
 want mandoc command -v mandoc
+want neovim command -v nvim
 want nodejs command -v node
 want npm command -v npm
 want ruby command -v ruby
@@ -84,6 +88,9 @@ export INSTA_UPDATE="${INSTA_UPDATE:-no}"
 
 # the tests look for the programs one folder above themselves: cargo does not know that they need them
 cargo build --locked --workspace --bins
+
+# the published schema, which needs a feature that client and daemon are built without
+cargo test --locked --quiet -p authsome-proto --features schema --test schema
 
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run --locked --workspace --no-fail-fast --config-file tests/nextest.toml "$@"

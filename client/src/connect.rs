@@ -76,7 +76,7 @@ pub(crate) struct Daemon {
     next_id: u32,
     /// Its build.
     pub(crate) build: String,
-    /// Its process id, from the kernel.
+    /// Its process id, see [`process_of`].
     pub(crate) pid: Option<i32>,
 }
 
@@ -145,6 +145,10 @@ pub(crate) fn connect_to(places: &Places, start: Start, ui: Ui) -> Result<Daemon
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         };
+        if start == Start::Service {
+            // its sockets were open and are not any more: the manager has given up
+            return Err(why);
+        }
         if Instant::now() >= deadline {
             return Err(why.hint(
                 "a daemon was started but does not accept connections; \
@@ -197,11 +201,7 @@ fn begin(unused: Unused, ui: Ui) -> Result<Unused, Failure> {
 /// Whether no daemon runs although connecting would succeed: a service manager listens, and would
 /// start one for somebody who only wants to know whether one runs.
 fn sleeps(places: &Places) -> bool {
-    Service::installed(places).is_some()
-        && !lock_note(&places.lock()).is_some_and(|note| {
-            i32::try_from(note.pid)
-                .is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
-        })
+    Service::installed(places).is_some() && process_of(places, None).is_none()
 }
 
 /// What `daemon stop` finds.
@@ -293,7 +293,7 @@ fn greet(
     let peer = stream
         .peer_creds()
         .map_err(|error| cannot().because(&error))?;
-    let pid = peer.pid();
+    let listener = peer.pid();
     match peer.euid() {
         Some(uid) if uid == our_uid() => {}
         Some(uid) => {
@@ -326,6 +326,7 @@ fn greet(
             return Ok(Attempt::Nobody(cannot().because(&error)));
         }
         Err(FrameError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+            let pid = process_of(places, listener);
             let failure = cannot()
                 .cause(format!(
                     "it did not greet within {} s",
@@ -341,6 +342,7 @@ fn greet(
         }
         Err(error) => return Err(cannot().because(&error)),
     };
+    let pid = process_of(places, listener);
     if ours.agree(&theirs).is_none() {
         return Ok(Attempt::Foreign {
             pid,
@@ -358,6 +360,25 @@ fn greet(
         build: theirs.build,
         pid,
     }))
+}
+
+/// The daemon's process: the lock names it, as it holds the lock. What the kernel says of a socket is
+/// who *listens*, and that is the service manager where there is one.
+fn process_of(places: &Places, listener: Option<i32>) -> Option<i32> {
+    let noted = lock_note(&places.lock())
+        .and_then(|note| i32::try_from(note.pid).ok())
+        .filter(|pid| is_daemon(*pid));
+    noted.or_else(|| listener.filter(|pid| is_daemon(*pid)))
+}
+
+/// Whether a process is a daemon, as far as can be told: a number may be another process' by now.
+fn is_daemon(pid: i32) -> bool {
+    if cfg!(target_os = "linux") {
+        std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name.trim_end() == start::DAEMON)
+    } else {
+        kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+    }
 }
 
 fn versions_differ(places: &Places, ours: &Hello, theirs: &Hello) -> Failure {

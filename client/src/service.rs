@@ -162,11 +162,6 @@ impl Service {
         }
     }
 
-    /// The daemon's process, if the manager runs one.
-    pub(crate) fn pid(&self) -> Option<i32> {
-        self.told().ok()?.pid
-    }
-
     /// Has the manager open the sockets.
     pub(crate) fn start(&self) -> Result<(), Failure> {
         match self {
@@ -245,6 +240,14 @@ impl Service {
         match self {
             Self::Launchd(_) => "authsome service install".into(),
             Self::Systemd(units) => format!("systemctl --user enable --now {}", units.socket()),
+        }
+    }
+
+    /// The command that shows what its daemon said, for a person.
+    pub(crate) fn log_command(&self) -> String {
+        match self {
+            Self::Launchd(_) => "authsome daemon logs".into(),
+            Self::Systemd(units) => format!("journalctl --user --unit {}", units.service()),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 
 /// The daemon's file name.
-const DAEMON: &str = "authsomed";
+pub(crate) const DAEMON: &str = "authsomed";
 
 /// How long the daemon may take to say how its start went. It opens no keyring before that.
 const START_DEADLINE: Duration = Duration::from_secs(10);

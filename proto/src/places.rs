@@ -224,10 +224,7 @@ mod tests {
                 ("XDG_RUNTIME_DIR", "/r"),
             ];
             let places = places(&vars).unwrap();
-            assert_eq!(
-                places.runtime,
-                Path::new("/r").join(places.service_name())
-            );
+            assert_eq!(places.runtime, Path::new("/r").join(places.service_name()));
         }
     }
 

@@ -3,6 +3,10 @@
 //! `golden/v1/NAME.bincode` and `.json` are never edited, only added to: a missing file is written
 //! when `AUTHSOME_WRITE_GOLDEN` is set, an existing one never. A message without a sample does not
 //! compile (the matches below have no wildcard) or fails the count.
+//!
+//! Every message has a second file, `NAME_other`: what is present in the first is absent there and the
+//! other way round, and every yes is a no. That no word is missing is seen by `tests/conformance`,
+//! which walks all files by the tables of `docs/protocol.md`.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -30,6 +34,7 @@ use authsome_proto::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 fn name<T: std::str::FromStr>(text: &str) -> T
 where
@@ -649,6 +654,59 @@ fn check<T: Serialize + DeserializeOwned>(file: &str, message: &T) {
     }
 }
 
+/// Checks a message, and its counterpart if it has one.
+fn check_both<T: Serialize + DeserializeOwned>(file: &str, message: &T) {
+    check(file, message);
+    let json = serde_json::to_value(message).unwrap();
+    let mut other = json.clone();
+    turn::<T>(&mut other, &mut Vec::new());
+    if other != json {
+        let other: T = serde_json::from_value(other).unwrap();
+        check(&format!("{file}_other"), &other);
+    }
+}
+
+/// Turns every field of `whole` round: `way` leads to the one that is looked at.
+fn turn<T: DeserializeOwned>(whole: &mut Value, way: &mut Vec<String>) {
+    let pointer: String = way.iter().map(|step| format!("/{step}")).collect();
+    let here = whole.pointer(&pointer).unwrap().clone();
+    let mut replace = |with: Value| *whole.pointer_mut(&pointer).unwrap() = with;
+    match &here {
+        Value::Null => replace(present(way.last().unwrap())),
+        Value::Bool(yes) => replace(Value::Bool(!yes)),
+        _ => {
+            // what may be absent becomes so
+            replace(Value::Null);
+            if serde_json::from_value::<T>(whole.clone()).is_ok() {
+                return;
+            }
+            *whole.pointer_mut(&pointer).unwrap() = here.clone();
+            let steps: Vec<String> = match &here {
+                Value::Object(fields) => fields.keys().cloned().collect(),
+                Value::Array(items) => (0..items.len()).map(|index| index.to_string()).collect(),
+                _ => Vec::new(),
+            };
+            for step in steps {
+                way.push(step);
+                turn::<T>(whole, way);
+                way.pop();
+            }
+        }
+    }
+}
+
+/// A value for a field that is absent in the first sample of its message.
+fn present(field: &str) -> Value {
+    match field {
+        "last_used" | "expires_at" => TIME.into(),
+        "connection" | "new_default" | "provider" | "run" => "other".into(),
+        "broken" | "client_id" | "definition_removed" | "hint" | "id" | "key_hint" | "problem" => {
+            "present".into()
+        }
+        _ => panic!("say what `{field}` is when it is present"),
+    }
+}
+
 fn complete(seen: &BTreeSet<usize>) {
     assert!(
         seen.iter().copied().eq(0..seen.len()),
@@ -662,7 +720,7 @@ fn golden_v1_requests() {
     for request in requests() {
         let (number, file) = request_name(&request);
         seen.insert(number);
-        check(
+        check_both(
             &format!("request_{file}"),
             &ClientFrame::Request { id: 9, request },
         );
@@ -678,7 +736,7 @@ fn golden_v1_answers() {
     for response in responses() {
         let (number, file) = response_name(&response);
         seen.insert(number);
-        check(
+        check_both(
             &format!("answer_{file}"),
             &ServerFrame::Answer {
                 id: 9,
@@ -696,7 +754,7 @@ fn golden_v1_events() {
     for event in events() {
         let (number, file) = event_name(&event);
         seen.insert(number);
-        check(
+        check_both(
             &format!("event_{file}"),
             &ServerFrame::Event { id: 9, event },
         );
@@ -748,12 +806,98 @@ fn golden_v1_errors() {
             causes: vec![s("cause")],
             hint: Some(s("hint")),
         };
-        check(
+        check_both(
             &format!("error_{number:02}"),
             &ServerFrame::Answer {
                 id: 9,
                 result: Err(error),
             },
+        );
+    }
+}
+
+/// The words that no sample above has.
+#[test]
+fn golden_v1_words() {
+    for (name, life) in [
+        ("process", RunLife::Process),
+        ("process_at_most", RunLife::ProcessAtMost(60)),
+    ] {
+        let mut start = requests()
+            .into_iter()
+            .find_map(|request| match request {
+                Request::RunStart(start) => Some(start),
+                _ => None,
+            })
+            .unwrap();
+        start.life = life;
+        let request = Request::RunStart(start);
+        check(
+            &format!("request_run_start_{name}"),
+            &ClientFrame::Request { id: 9, request },
+        );
+    }
+    let answer = |file: &str, response| {
+        let result = Ok(response);
+        check(
+            &format!("answer_{file}"),
+            &ServerFrame::Answer { id: 9, result },
+        );
+    };
+    let states = [
+        ConnectionState::Expiring,
+        ConnectionState::Expired,
+        ConnectionState::NeedsLogin,
+        ConnectionState::Revoked,
+    ];
+    let in_state = |state| Connection {
+        state,
+        ..connection()
+    };
+    let all = states.map(in_state).into();
+    answer("connections_states", Response::Connections(all));
+    let outcomes = [Outcome::Ok, Outcome::Failed].map(|outcome| Check {
+        name: s("vault"),
+        outcome,
+        found: s("found"),
+        remedy: None,
+    });
+    answer("doctor_outcomes", Response::Doctor(outcomes.into()));
+    for (name, outcome) in [
+        ("inject", ExplainedOutcome::Inject),
+        ("pass", ExplainedOutcome::Pass),
+        ("tunnel", ExplainedOutcome::Tunnel),
+    ] {
+        answer(
+            &format!("explained_{name}"),
+            Response::Explained(Explained {
+                request: s("GET https://example.org/"),
+                outcome,
+                code: None,
+                message: s("message"),
+                fix: None,
+                provider: None,
+                connection: None,
+                slot: None,
+                run: None,
+                routes: vec![],
+                rules: vec![],
+                notes: vec![],
+            }),
+        );
+    }
+    for why in [
+        RunEnding::ProcessEnded,
+        RunEnding::Stopped,
+        RunEnding::OuterEnded,
+    ] {
+        let event = Event::RunEnded {
+            run: name("run1"),
+            why,
+        };
+        check(
+            &format!("event_run_ended_{}", why.as_str()),
+            &ServerFrame::Event { id: 9, event },
         );
     }
 }

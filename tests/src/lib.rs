@@ -11,6 +11,7 @@
 //!   proxy byte by byte.
 //! * [`Authority`] is a real authorization server with a test's hands on it; [`authority`] has what
 //!   belongs to it: a resource server, an MCP server, servers that are broken, and a [`Browser`].
+//! * [`UserManager`] is a user made for one test, with a real `systemd --user`.
 //! * [`PlainUser`] is somebody who is not root, for tests that run as root (CI does).
 //!
 //! Rules that every fixture keeps: nothing is found by name and killed, only by pid; every wait has
@@ -28,6 +29,7 @@ pub mod raw;
 pub mod stage;
 pub mod stand_in;
 pub mod user;
+pub mod user_manager;
 pub mod wait;
 
 pub use authority::{Api, Authority, Browser, Faults, Mcp, MockServer};
@@ -38,4 +40,5 @@ pub use live_run::LiveRun;
 pub use process::{Invocation, Output, Running};
 pub use stand_in::{Certificate, Intercom, Recorded, StandIn};
 pub use user::PlainUser;
+pub use user_manager::UserManager;
 pub use wait::{wait_for, wait_until};

@@ -35,7 +35,8 @@ impl PlainUser {
         is_root().then(|| Self::named("games").expect("every Debian has the user `games`"))
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The user of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let user = nix::unistd::User::from_name(name).ok()??;
         Some(Self {
             uid: user.uid.as_raw(),

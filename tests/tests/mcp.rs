@@ -3,6 +3,7 @@
 //! home searches what its commands printed.
 
 mod mcp {
+    pub(super) mod official;
     pub(super) mod person;
     pub(super) mod server;
 }
@@ -104,7 +105,7 @@ fn inside_a_run_an_agent_learns_about_its_run_and_why_it_was_refused() {
     let other = LiveRun::start(&home, &[]);
     let refused = other.proxy().ask(
         HOST,
-        "GET /other/%2e%2e/x HTTP/1.1\r\nHost: api.intercom.io\r\n\r\n",
+        "GET /fin/%2e%2e/contacts HTTP/1.1\r\nHost: api.intercom.io\r\n\r\n",
     );
     assert_eq!(refused.unwrap().code(), Some("bad_path"));
 
@@ -432,6 +433,7 @@ fn batches_are_answered_together_in_the_one_revision_that_has_them() {
         .map(|one| one["id"].clone())
         .collect();
     assert_eq!(ids, [json!("b1"), json!(null), json!("b2")]);
+    server.forget(&answers);
     // nothing to answer is not answered
     server.say_raw(r#"[{"jsonrpc":"2.0","method":"x"}]"#);
     assert_eq!(server.since_ping(), Vec::<Value>::new());
@@ -521,7 +523,6 @@ fn many_calls_at_once_are_bounded_and_each_is_answered_once() {
     let ids: Vec<_> = (0..40)
         .map(|_| server.ask_tool("login_status", arguments.clone(), json!({})))
         .collect();
-    server.ping();
     // an id that is in flight cannot be used again
     server.say(
         &json!({ "jsonrpc": "2.0", "id": ids[0], "method": "tools/call",
@@ -547,6 +548,83 @@ fn many_calls_at_once_are_bounded_and_each_is_answered_once() {
             .filter(|one| one["id"] == id && one["error"]["code"] != -32_600);
         assert_eq!(answers.count(), 1, "{id}");
     }
+}
+
+/// The official clients, of either kind: they check each message, and each answer of a tool, against
+/// its schema.
+#[test]
+fn the_official_clients_find_nothing_wrong() {
+    for (kind, revision) in [("OLD", json!(null)), ("NEW", json!("2026-07-28"))] {
+        let home = Home::new();
+        let seen = mcp::official::story(&home, kind);
+        assert_eq!(seen["errors"], json!([]), "{seen}");
+        assert_eq!(seen["protocol"], revision);
+        assert_eq!(seen["server"]["name"], "authsome");
+        assert_eq!(seen["instructions"], true);
+        assert_eq!(seen["tools"].as_array().unwrap().len(), 8);
+        assert_eq!(seen["status"]["run"], json!(null));
+        assert_eq!(seen["providers"]["providers"][0]["provider"], "intercom");
+        assert_eq!(seen["explained"]["outcome"], "tunnel");
+        assert_eq!(seen["login"]["status"], "waiting");
+        assert_eq!(
+            seen["login"]["url"], seen["pages"][0],
+            "the person was asked"
+        );
+        assert!(seen["progress"].as_u64().unwrap() >= 2, "{seen}");
+        assert_eq!(seen["mistake"]["isError"], true);
+        assert_eq!(seen["cancelled"]["status"], "cancelled");
+        assert_eq!(seen["failed"]["code"], "login_cancelled");
+        assert_eq!(seen["unknown"], -32_602);
+        assert_eq!(seen["aborted"], true);
+        assert_eq!(seen["after"], 0);
+    }
+}
+
+/// The official suite: every scenario that is about a server as such. Others want tools, prompts or
+/// resources that only a test's server has, or are about HTTP.
+#[test]
+fn the_conformance_suite_finds_nothing_wrong() {
+    let home = Home::new();
+    let bridge = mcp::official::Bridge::start(&home);
+    // what fails for other reasons than ours, check by check
+    let http = "sep-2575-http-server-header-mismatch-400"; // a header of the bridge's
+    let fixtures = [
+        "sep-2575-server-rejects-undeclared-capability",
+        "sep-2575-missing-capability-http-400",
+        "sep-2575-http-server-no-independent-requests-on-stream",
+        "sep-2575-server-no-log-without-loglevel",
+    ]; // \"not testable\": they call diagnostic tools of a test's server
+    let absent = [
+        "sep-2549-prompts-list-caching-hints",
+        "sep-2549-resources-list-caching-hints",
+        "sep-2549-resources-templates-list-caching-hints",
+    ]; // we announce neither prompts nor resources
+    let stateless: Vec<&str> = fixtures.into_iter().chain([http]).collect();
+    for (scenario, revision, at_least, excused) in [
+        ("server-initialize", "2025-06-18", 2, &[][..]),
+        ("server-initialize", "2025-11-25", 2, &[]),
+        ("ping", "2025-11-25", 2, &[]),
+        ("tools-list", "2025-06-18", 2, &[]),
+        ("tools-list", "2025-11-25", 3, &[]),
+        ("tools-list", "2026-07-28", 4, &[]),
+        ("server-stateless", "2026-07-28", 18, &stateless),
+        ("caching", "2026-07-28", 4, &absent),
+        (
+            "input-required-result-unsupported-methods",
+            "2026-07-28",
+            2,
+            &[],
+        ),
+    ] {
+        let (passed, failed) = bridge.scenario(&home, scenario, revision);
+        let excused = excused.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(failed, excused, "{scenario} of {revision}");
+        assert!(
+            passed.len() >= at_least,
+            "{scenario} of {revision}: {passed:?}"
+        );
+    }
+    bridge.end();
 }
 
 #[track_caller]

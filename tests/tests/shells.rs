@@ -99,9 +99,10 @@ struct Terminal {
 impl Terminal {
     #[track_caller]
     fn open(home: &Home, shell: Shell) -> Self {
+        let line = format!("stty rows 50 cols 200; exec {}", shell.line());
         let terminal = home
             .command("script")
-            .args(["-qefc", shell.line(), "/dev/null"])
+            .args(["-qefc", &line, "/dev/null"])
             .env("TERM", "xterm")
             .env("PS1", format!("{PROMPT} "))
             .env("SHELL", "/bin/sh")

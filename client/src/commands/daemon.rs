@@ -1,8 +1,8 @@
 //! `daemon start|stop|restart|status|logs`.
 //!
 //! `stop` asks the daemon, and waits until its process is gone. A daemon of another version, which
-//! would not understand, is ended by SIGTERM: it is ours (the kernel said so when we connected),
-//! and it drains on that signal too.
+//! would not understand, or one that hangs, is ended by SIGTERM: it is ours (the kernel said so when
+//! we connected), and it drains on that signal too.
 //!
 //! Under a service `stop` is the same, and the next connection starts the daemon again; `restart`
 //! is left to the manager, which keeps the sockets open and puts off whoever connects meanwhile; the
@@ -131,6 +131,14 @@ pub(super) fn stop_if_any(places: &Places, ui: Ui) -> Result<bool, Failure> {
     let pid = match find_at(places, ui)? {
         Found::Nobody => return Ok(false),
         Found::Foreign { pid } => {
+            // its manager knows how to end one that hangs
+            if let Some((service, _)) = Service::installed(places)
+                && service
+                    .told()
+                    .is_ok_and(|told| told.pid.is_some() && told.pid == pid)
+            {
+                return service.stop().map(|()| true);
+            }
             let pid = pid
                 .ok_or_else(|| Failure::failed("cannot tell which process the other daemon is"))?;
             kill(Pid::from_raw(pid), Signal::SIGTERM)
@@ -189,7 +197,11 @@ fn serve() -> Done {
 fn logs(arguments: &DaemonLogs, ui: Ui) -> Done {
     let places = places()?;
     if let Some((Service::Systemd(units), _)) = Service::installed(&places) {
-        return journal(units.journal(arguments.lines, arguments.follow), arguments, ui);
+        return journal(
+            units.journal(arguments.lines, arguments.follow),
+            arguments,
+            ui,
+        );
     }
     let folder = places.home.join("log");
     let Some(path) = newest(&folder) else {
@@ -250,7 +262,11 @@ fn logs(arguments: &DaemonLogs, ui: Ui) -> Done {
 fn journal(mut command: Command, arguments: &DaemonLogs, ui: Ui) -> Done {
     let program = command.get_program().to_owned();
     let cannot = |error: &std::io::Error| {
-        Failure::failed(format!("cannot read the journal by `{}`", program.display())).because(error)
+        Failure::failed(format!(
+            "cannot read the journal by `{}`",
+            program.display()
+        ))
+        .because(error)
     };
     let mut child = command
         .stdin(Stdio::null())

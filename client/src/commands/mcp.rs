@@ -62,8 +62,9 @@ pub(super) fn mcp(ui: Ui) -> Done {
              `authsome mcp --help` shows how to configure it. Ctrl-D ends it",
         );
     }
+    let wire = ui.wire();
     let server = Arc::new(Server {
-        flight: Flight::new(ui.wire()),
+        flight: Flight::new(move |line| wire.send(line)),
         logins: Logins::default(),
         ui,
     });
@@ -195,7 +196,7 @@ impl Server {
         match self.flight.begin(id, to.clone(), None, true) {
             Ok(_) => self.flight.notify(
                 "notifications/subscriptions/acknowledged",
-                json!({ "_meta": subscription(id), "notifications": {} }),
+                &json!({ "_meta": subscription(id), "notifications": {} }),
             ),
             Err(full) => self.refuse(id, full, to),
         }

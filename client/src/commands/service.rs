@@ -30,9 +30,8 @@ use crate::ui::{Ui, printable};
 
 pub(super) fn service(verb: &ServiceVerb, ui: Ui) -> Done {
     let places = places()?;
-    let service = Service::of(&places).ok_or_else(|| {
-        Failure::failed("cannot tell where your services are").hint("set `HOME`")
-    })?;
+    let service = Service::of(&places)
+        .ok_or_else(|| Failure::failed("cannot tell where your services are").hint("set `HOME`"))?;
     match verb {
         ServiceVerb::Install(arguments) => install(&places, &service, arguments, ui),
         ServiceVerb::Status => show(&places, &service, ui),
@@ -60,7 +59,7 @@ fn running(places: &Places, ui: Ui) -> Result<Option<Running>, Failure> {
         Found::Greeted(mut daemon) => {
             let status = status::ask(&mut daemon, ui)?;
             Ok(Some(Running {
-                pid: daemon.pid,
+                pid: i32::try_from(status.pid).ok(),
                 build: status.version,
                 port: status.proxy_port,
                 runs: status.runs,
@@ -114,9 +113,7 @@ fn install(places: &Places, service: &Service, arguments: &ServiceChange, ui: Ui
         .filter(|it| it.pid.is_none() || it.pid != told.pid);
     let was_on = service.state() == State::On;
     let mut report = Report::new(service, port, &changes);
-    for warning in passing(&daemon) {
-        report.warnings.push(warning);
-    }
+    report.warnings.extend(passing(&daemon));
     if changes.is_empty() && was_on && told.listens && !told.stale && by_hand.is_none() {
         report.executable = Some(daemon);
         report.daemon = running.as_ref().map(|it| (it.pid, it.build.clone()));
@@ -146,7 +143,10 @@ fn install(places: &Places, service: &Service, arguments: &ServiceChange, ui: Ui
     report.runs = by_hand.map_or(0, |it| it.runs);
     report.executable = Some(daemon);
     report.daemon = Some(greeted);
-    report.show("the service is installed; the first connection starts the daemon", ui)?;
+    report.show(
+        "the service is installed; the first connection starts the daemon",
+        ui,
+    )?;
     if !ui.json && !lingers() {
         ui.note(
             "it lives while you are logged in; `loginctl enable-linger` has it live from boot on",
@@ -171,8 +171,20 @@ fn bring_up(
     let mut changed: Vec<PathBuf> = changes.write.iter().map(|it| it.path.clone()).collect();
     changed.extend(changes.remove.iter().cloned());
     service.switch_on(&changed)?;
-    let daemon = connect_to(places, Start::Service, ui)?;
-    let pid = daemon.pid;
+    let connected = connect_to(places, Start::Service, ui).map_err(|failure| {
+        let mut cannot = Failure::failed(format!(
+            "`{}` does not start its daemon",
+            service.daemon_name()
+        ))
+        .cause(failure.message);
+        cannot.causes.extend(failure.causes);
+        cannot.hint(format!(
+            "nothing is installed; `{} --lines 20` may say why",
+            service.log_command()
+        ))
+    });
+    let status = status::ask(&mut connected?, ui)?;
+    let pid = i32::try_from(status.pid).ok();
     let told = service.told()?;
     if told.pid != pid {
         return Err(Failure::failed(format!(
@@ -181,7 +193,7 @@ fn bring_up(
         ))
         .hint(format!("`{}` says more", service.status_command())));
     }
-    Ok((pid, daemon.build))
+    Ok((pid, status.version))
 }
 
 /// Undoes what this command did. What failed before is what is told.
@@ -263,7 +275,10 @@ impl<'a> Report<'a> {
         ui.done(outcome)?;
         ui.done(&format!("proxy   127.0.0.1:{}", self.port))?;
         if let Some(executable) = &self.executable {
-            ui.done(&format!("starts  {}", printable(&executable.to_string_lossy())))?;
+            ui.done(&format!(
+                "starts  {}",
+                printable(&executable.to_string_lossy())
+            ))?;
         }
         for warning in &self.warnings {
             ui.warning(warning);
@@ -359,9 +374,7 @@ fn show(places: &Places, service: &Service, ui: Ui) -> Done {
     let missing = executable.as_ref().filter(|path| !path.is_file());
     let running = running(places, ui).unwrap_or(None);
     let pid = told.as_ref().ok().and_then(|told| told.pid);
-    let managed = running
-        .as_ref()
-        .map(|it| it.pid.is_some() && it.pid == pid);
+    let managed = running.as_ref().map(|it| it.pid.is_some() && it.pid == pid);
     let mut warnings = Vec::new();
     if let Some(missing) = missing {
         warnings.push(format!(
@@ -427,8 +440,14 @@ fn show(places: &Places, service: &Service, ui: Ui) -> Done {
     put("manager", &manager)?;
     if state != State::Absent {
         if let Ok(told) = &told {
-            put("sockets", &format!("{}: {}", service.sockets_name(), told.sockets))?;
-            put("daemon", &format!("{}: {}", service.daemon_name(), told.daemon))?;
+            put(
+                "sockets",
+                &format!("{}: {}", service.sockets_name(), told.sockets),
+            )?;
+            put(
+                "daemon",
+                &format!("{}: {}", service.daemon_name(), told.daemon),
+            )?;
         }
         put("control", &places.socket().to_string_lossy())?;
         let port = service.port().map_or_else(
@@ -504,8 +523,14 @@ fn passing(daemon: &Path) -> Option<String> {
 
 /// Whether the user manager lives without a login session.
 fn lingers() -> bool {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user.name).exists())
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten();
+    user.is_some_and(|user| {
+        Path::new("/var/lib/systemd/linger")
+            .join(user.name)
+            .exists()
+    })
 }
 
 #[cfg(test)]

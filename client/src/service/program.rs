@@ -91,7 +91,11 @@ mod tests {
 
     #[test]
     fn what_it_said_and_how_it_ended_are_told_apart() {
-        let said = shell("echo out; echo; echo why >&2; exit 3", Duration::from_secs(20)).unwrap();
+        let said = shell(
+            "echo out; echo; echo why >&2; exit 3",
+            Duration::from_secs(20),
+        )
+        .unwrap();
         assert!(!said.ok);
         assert_eq!((said.out.as_str(), said.err.as_str()), ("out\n\n", "why\n"));
         assert_eq!(said.complaint(), "why");
@@ -106,7 +110,11 @@ mod tests {
 
     #[test]
     fn more_than_a_pipe_holds_arrives() {
-        let said = shell("head -c 200000 /dev/zero | tr '\\0' x", Duration::from_secs(20)).unwrap();
+        let said = shell(
+            "head -c 200000 /dev/zero | tr '\\0' x",
+            Duration::from_secs(20),
+        )
+        .unwrap();
         assert_eq!(said.out.len(), 200_000);
     }
 }

@@ -62,7 +62,10 @@ impl Systemd {
     pub(super) fn of(places: &Places) -> Option<Self> {
         let config = absolute("XDG_CONFIG_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
-        let runtime = places.runtime.parent().filter(|_| !places.runtime.starts_with(&places.home));
+        let runtime = places
+            .runtime
+            .parent()
+            .filter(|_| !places.runtime.starts_with(&places.home));
         Some(Self {
             name: places.service_name(),
             folder: config.join("systemd/user"),
@@ -113,9 +116,11 @@ impl Systemd {
         if fs::read_link(&unit).is_ok_and(|to| to == Path::new("/dev/null")) {
             return State::Off;
         }
-        let is_wanted = std::iter::once(&self.folder).chain(&self.system).any(|folder| {
-            fs::symlink_metadata(folder.join("sockets.target.wants").join(&socket)).is_ok()
-        });
+        let is_wanted = std::iter::once(&self.folder)
+            .chain(&self.system)
+            .any(|folder| {
+                fs::symlink_metadata(folder.join("sockets.target.wants").join(&socket)).is_ok()
+            });
         match is_wanted {
             true => State::On,
             false if unit.starts_with(&self.folder) || self.drop_in().exists() => State::Off,
@@ -185,7 +190,11 @@ impl Systemd {
             .or_else(|| absolute("HOME").map(|home| home.join(".config")));
         same("XDG_CONFIG_HOME", ours_config.as_deref(), &theirs_config)?;
         let runtime = theirs("XDG_RUNTIME_DIR").unwrap_or_default();
-        same("XDG_RUNTIME_DIR", self.runtime.as_deref(), Path::new(&runtime))
+        same(
+            "XDG_RUNTIME_DIR",
+            self.runtime.as_deref(),
+            Path::new(&runtime),
+        )
     }
 
     fn unreachable(&self, why: &str) -> Failure {
@@ -247,7 +256,9 @@ impl Systemd {
     pub(super) fn switch_on(&self, changed: &[PathBuf]) -> Result<(), Failure> {
         self.reset();
         self.job(&["enable", &self.socket()], JOB_LIMIT)?;
-        let sockets_changed = changed.iter().any(|path| path != &self.own(&self.service()));
+        let sockets_changed = changed
+            .iter()
+            .any(|path| path != &self.own(&self.service()));
         let told = self.told()?;
         if told.listens && sockets_changed {
             // takes the daemon with it, which needs them
@@ -276,7 +287,10 @@ impl Systemd {
     /// Forgets earlier failures, which would count against the next start.
     fn reset(&self) {
         // that there were none is said too
-        drop(self.systemctl(&["reset-failed", &self.socket(), &self.service()], ASK_LIMIT));
+        drop(self.systemctl(
+            &["reset-failed", &self.socket(), &self.service()],
+            ASK_LIMIT,
+        ));
     }
 
     fn job(&self, words: &[&str], limit: Duration) -> Result<(), Failure> {
@@ -359,10 +373,15 @@ fn variable(listing: &str, name: &str) -> Option<String> {
     let line = listing
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-    Some(match line.strip_prefix("$'").and_then(|rest| rest.strip_suffix('\'')) {
-        Some(quoted) => quoted.replace("\\'", "'").replace("\\\\", "\\"),
-        None => line.to_owned(),
-    })
+    Some(
+        match line
+            .strip_prefix("$'")
+            .and_then(|rest| rest.strip_suffix('\''))
+        {
+            Some(quoted) => quoted.replace("\\'", "'").replace("\\\\", "\\"),
+            None => line.to_owned(),
+        },
+    )
 }
 
 /// What `systemctl show` printed for two units.
@@ -412,7 +431,9 @@ fn port_in(text: &str) -> Option<u16> {
 
 /// What a service starts, undone from its quotes.
 fn executable_in(text: &str) -> Option<PathBuf> {
-    let value = text.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))?;
     let path = match value.strip_prefix('"') {
         Some(rest) => {
             let mut path = String::new();
@@ -427,7 +448,7 @@ fn executable_in(text: &str) -> Option<PathBuf> {
         }
         None => value.split_ascii_whitespace().next()?.to_owned(),
     };
-    Some(PathBuf::from(path.replace("%%", "%").replace("$$", "$")))
+    Some(PathBuf::from(path.replace("%%", "%")))
 }
 
 fn socket_text(name: &str) -> String {
@@ -456,31 +477,31 @@ fn drop_in_text(port: u16) -> String {
     )
 }
 
-/// Where a word stands: only a command line has `$`.
+/// Where a word stands: systemd takes no program whose path has quotes or backslashes, escaped or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {
     Exec,
     Variable,
 }
 
-/// A word as systemd reads it back: in quotes, with `%` and `$` doubled.
+/// A word as systemd reads it back: in quotes, with `%` doubled.
 fn quoted(word: &OsStr, place: Where) -> Result<String, Failure> {
     let text = word
         .to_str()
         .filter(|text| !text.contains(char::is_control))
+        .filter(|text| place == Where::Variable || !text.contains(['"', '\'', '\\']))
         .ok_or_else(|| {
             Failure::failed(format!(
                 "a unit cannot name `{}`",
                 crate::ui::printable(&word.to_string_lossy())
             ))
-            .hint("use a path without control characters, in UTF-8")
+            .hint("use a path in UTF-8 without quotes, backslashes and control characters")
         })?;
     let mut out = String::from("\"");
     for letter in text.chars() {
         match letter {
             '"' | '\\' => out.extend(['\\', letter]),
             '%' => out.push_str("%%"),
-            '$' if place == Where::Exec => out.push_str("$$"),
             letter => out.push(letter),
         }
     }
@@ -523,7 +544,10 @@ mod tests {
         put(&units.drop_in(), &drop_in_text(12345));
         assert_eq!(units.state(), State::Off);
         assert_eq!(units.port(), Some(12345));
-        put(&units.folder.join("sockets.target.wants/authsome.socket"), "");
+        put(
+            &units.folder.join("sockets.target.wants/authsome.socket"),
+            "",
+        );
         assert_eq!(units.state(), State::On);
         units.forget();
         assert_eq!(units.state(), State::Off);
@@ -563,9 +587,12 @@ mod tests {
         let socket = socket_text("authsome-0a");
         assert!(socket.contains("\nListenStream=%t/authsome-0a/control.sock\n"));
         assert_eq!(socket_text("authsome"), SOCKET);
-        let service =
-            service_text("authsome-0a", Path::new("/b/authsomed"), Some(Path::new("/a b%c")))
-                .unwrap();
+        let service = service_text(
+            "authsome-0a",
+            Path::new("/b/authsomed"),
+            Some(Path::new("/a b%c")),
+        )
+        .unwrap();
         for line in [
             "Environment=\"AUTHSOME_HOME=/a b%%c\"",
             "ExecStart=\"/b/authsomed\"",
@@ -580,13 +607,23 @@ mod tests {
 
     #[test]
     fn a_path_in_a_unit_is_read_back_as_it_was() {
-        for path in ["/usr/bin/authsomed", "/a b/c\"d\\e/%h/$HOME/d", "/é/authsomed"] {
+        for path in ["/usr/bin/authsomed", "/a b/%h/$HOME/d", "/é/authsomed"] {
             let text = service_text("authsome", Path::new(path), None).unwrap();
             assert_eq!(executable_in(&text), Some(path.into()), "{text}");
         }
         assert_eq!(executable_in(SERVICE), Some("/usr/bin/authsomed".into()));
-        let failure = service_text("authsome", Path::new("/a\nExecStart=/b"), None).unwrap_err();
-        assert!(failure.message.contains("a unit cannot name"), "{failure:?}");
+        // systemd would refuse the unit
+        for path in ["/a\nExecStart=/b", "/it's/d", "/a\"b/d", "/a\\b/d"] {
+            let failure = service_text("authsome", Path::new(path), None).unwrap_err();
+            assert!(
+                failure.message.contains("a unit cannot name"),
+                "{failure:?}"
+            );
+        }
+        let home = Path::new("/it's \"a\\b\"");
+        let text = service_text("authsome", Path::new("/b"), Some(home)).unwrap();
+        let line = "Environment=\"AUTHSOME_HOME=/it's \\\"a\\\\b\\\"\"\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -282,7 +282,10 @@ mod tests {
         for text in ["mine\n", &plan[0].text.replace("A=1", "A=2")] {
             fs::write(&path, text).unwrap();
             let failure = Changes::between(plan.clone(), &all, false).unwrap_err();
-            assert!(failure.message.contains("is not overwritten"), "{failure:?}");
+            assert!(
+                failure.message.contains("is not overwritten"),
+                "{failure:?}"
+            );
             assert!(failure.hint.unwrap().contains("--force"));
             let changes = Changes::between(plan.clone(), &all, true).unwrap();
             assert_eq!(changes.write, plan);

@@ -13,6 +13,10 @@
 //!    the person into a run (threat L3). Runs that are about it are left aside in that comparison.
 //! 4. If it has a run that was asked for in the same way, that run is given again.
 //!
+//! direnv is started by the shell with the variables of the folder that is left, and asks for those
+//! of the one that is entered: its own mark is not looked at ([`machinery`]). That opens nothing: what
+//! a shell starts directly could as well execute itself without the mark.
+//!
 //! Not here: everything that such a run has in common with others (`start`), its end (`life`).
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -35,6 +39,20 @@ const RUNS_MAX: usize = 16;
 
 /// The program that manages a user's services, and is above everything the user has.
 const MANAGER: &str = "systemd";
+
+/// The program that reads a folder's settings on behalf of a shell.
+const READER: &str = "direnv";
+
+/// The process between `asker` and `shell` that asks on behalf of the shell, if there is one: direnv,
+/// started by the shell itself. What other programs start is not: they are in the run, and so is all
+/// below them.
+pub(super) fn machinery(asker: u32, shell: u32) -> Option<u32> {
+    let line = pidfd::lineage(asker);
+    let below = line.iter().position(|pid| *pid == shell)?;
+    let mut between = line.get(..below)?.iter().rev();
+    let first = between.find(|pid| !pidfd::is_fork(**pid))?;
+    (pidfd::program(*first).as_deref() == Some(READER)).then_some(*first)
+}
 
 /// The process that a run is to be about.
 #[derive(Debug)]

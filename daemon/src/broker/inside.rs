@@ -41,6 +41,11 @@ impl Broker {
     /// parents are gone is known by its mark alone, as the kernel shows it; a process that got rid
     /// of both is beyond what an unconfined run promises (it could ask the keyring itself).
     pub fn inside(&self, pid: u32) -> Inside {
+        self.inside_by(pid, None)
+    }
+
+    /// As [`Self::inside`], where the mark of the process `but` says nothing.
+    pub(super) fn inside_by(&self, pid: u32, but: Option<u32>) -> Inside {
         let runs = self.runs.all();
         let mut marks = Vec::new();
         let mut by_parents = None;
@@ -49,7 +54,9 @@ impl Broker {
             if by_parents.is_some() {
                 break;
             }
-            marks.extend(pidfd::variable(ancestor, MARK));
+            if but != Some(ancestor) {
+                marks.extend(pidfd::variable(ancestor, MARK));
+            }
         }
         let mut over = false;
         for mark in marks {

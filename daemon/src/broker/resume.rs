@@ -223,12 +223,13 @@ impl Broker {
             Err(error) => return self.wait_for(doors, survivors, &error.message),
         };
         let mut served = BTreeMap::new();
+        let mut open = Vec::new();
         for (port, listener) in doors {
-            let result = self.serve_proxy(listener);
-            // where new runs go, too, unless a service manager gave a port for them
-            if result.is_ok() {
+            let result = self.open_proxy(listener).map(|listener| {
+                // where new runs go, too, unless a service manager gave a port for them
                 drop(self.proxy_port.set(port));
-            }
+                open.push(listener);
+            });
             served.insert(port, result);
         }
         let dir = self.runs_dir();
@@ -299,6 +300,11 @@ impl Broker {
             if self.absent.take(&run.view.id).is_none() && waited {
                 self.end_run(&run, RunEnding::Stopped);
             }
+        }
+        // only now: a program that came with its run's token before would have been turned away as
+        // one that has none (threat L11)
+        for listener in open {
+            self.accept_at(listener);
         }
         Ok(())
     }

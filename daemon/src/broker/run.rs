@@ -300,12 +300,27 @@ impl Broker {
     pub(super) fn serve_proxy(&self, listener: std::net::TcpListener) -> Result<u16, WireError> {
         let failed = |error: std::io::Error| storage("serve the proxy", &error);
         let port = listener.local_addr().map_err(failed)?.port();
+        let listener = self.open_proxy(listener)?;
+        self.accept_at(listener);
+        Ok(port)
+    }
+
+    /// Gets a port of the proxy ready; whoever connects waits until [`Self::accept_at`].
+    pub(super) fn open_proxy(
+        &self,
+        listener: std::net::TcpListener,
+    ) -> Result<tokio::net::TcpListener, WireError> {
+        let failed = |error: std::io::Error| storage("serve the proxy", &error);
+        let port = listener.local_addr().map_err(failed)?.port();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         self.own_ports.insert(port);
+        Ok(listener)
+    }
+
+    pub(super) fn accept_at(&self, listener: tokio::net::TcpListener) {
         let state = Arc::clone(&self.proxy);
         self.proxy_tasks
             .spawn(proxy::serve(listener, state, self.shutdown.clone()));
-        Ok(port)
     }
 
     fn enter_view(&self, view: &Arc<RunView>) {

@@ -20,7 +20,7 @@ use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::{ErrorCode, RunEnding, WireError, response};
 
 use super::run::Run;
-use super::{Broker, Inside, now, policies};
+use super::{Broker, Inside, bound, now, policies};
 use crate::audit::{self, Record};
 use crate::errors::{Explain, storage};
 use crate::files;
@@ -58,7 +58,10 @@ impl Broker {
         mut request: RunStart,
     ) -> Result<response::RunStarted, WireError> {
         let _changing = self.changing.lock().await;
-        let outer = match self.inside(asker.pid) {
+        let machinery = request
+            .process
+            .and_then(|pid| bound::machinery(asker.pid, pid));
+        let outer = match self.inside_by(asker.pid, machinery) {
             Inside::No => None,
             Inside::Living(run) => Some(run),
             Inside::Over => {

@@ -42,7 +42,7 @@ pub(super) type Room = OwnedSemaphorePermit;
 
 impl Budget {
     /// All of it is free.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(BUDGET)))
     }
 

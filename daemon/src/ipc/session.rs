@@ -103,7 +103,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Framed::new(stream, Codec::new(HELLO_MAX));
-    let encoding = greet(&mut wire).await?;
+    let encoding = tokio::select! {
+        encoding = greet(&mut wire) => encoding?,
+        () = seat.leave() => return Err(SessionError::MadeRoom),
+    };
     wire.codec_mut().set_max(FRAME_MAX);
 
     let (outgoing, mut to_send) = mpsc::channel(OUTGOING_MAX);
@@ -111,7 +114,7 @@ where
         peer,
         broker: Arc::clone(&broker),
     });
-    let mut tasks: JoinSet<u32> = JoinSet::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
     let mut in_flight: HashMap<u32, CancellationToken> = HashMap::new();
     let mut used: HashSet<u32> = HashSet::new();
     // whether part of a frame lay there at the last look
@@ -152,10 +155,7 @@ where
                         seat.asks();
                         let replies = Replies { id, cancelled: token, outgoing: outgoing.clone() };
                         let caller = Arc::clone(&caller);
-                        tasks.spawn(async move {
-                            answer(caller, request, replies, room).await;
-                            id
-                        });
+                        tasks.spawn(answer(caller, request, replies, room));
                     }
                 }
                 wipe(payload);
@@ -173,13 +173,20 @@ where
                 }
                 stalled = begun;
             }
-            Some(frame) = to_send.recv() => send(&mut wire, &frame, encoding).await?,
-            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                // a panicked task has no id; its answer is missing, so the connection must not go on
-                let Ok(id) = done else { return Err(SessionError::Stalled) };
-                in_flight.remove(&id);
+            Some(frame) = to_send.recv() => {
+                // before it is sent: who has an answer may ask again
+                if let ServerFrame::Answer { id, .. } = &frame {
+                    in_flight.remove(id);
+                }
+                send(&mut wire, &frame, encoding).await?;
                 if in_flight.is_empty() {
                     seat.is_quiet();
+                }
+            }
+            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                // a panicked task has not answered, so the connection must not go on
+                if done.is_err() {
+                    return Err(SessionError::Stalled);
                 }
             }
             () = seat.leave(), if in_flight.is_empty() => return Err(SessionError::MadeRoom),

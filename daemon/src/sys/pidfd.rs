@@ -23,6 +23,9 @@ const SO_PEERPIDFD: libc::c_int = 77;
 /// let a peer keep us reading `/proc`.
 const ANCESTORS_MAX: usize = 128;
 
+/// From `linux/sched.h`: forked, and has not executed a program since.
+const PF_FORKNOEXEC: u64 = 0x40;
+
 /// Room for the usual file under `/proc/PID`; a larger one takes another step.
 const PROC_LEN: usize = 8 * 1024;
 
@@ -156,9 +159,16 @@ pub fn program(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
+/// Whether the process `pid` was forked and has executed no program since: it is a part of its
+/// parent then, as the subshells of a shell are. Not if that cannot be told.
+pub fn is_fork(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| stat.flags & PF_FORKNOEXEC != 0)
+}
+
 /// What we read of `/proc/PID/stat`.
 struct Stat {
     parent: u32,
+    flags: u64,
     start: u64,
 }
 
@@ -177,13 +187,19 @@ fn read_proc(pid: u32, name: &str) -> io::Result<Vec<u8>> {
 }
 
 /// proc(5): the second field is the command in parentheses and may itself hold spaces and
-/// parentheses, so counting begins after the last one; field 4 is the parent, field 22 the start.
+/// parentheses, so counting begins after the last one; field 4 is the parent, field 9 the flags,
+/// field 22 the start.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let start = fields.nth(17)?.parse().ok()?;
-    Some(Stat { parent, start })
+    let flags = fields.nth(4)?.parse().ok()?;
+    let start = fields.nth(12)?.parse().ok()?;
+    Some(Stat {
+        parent,
+        flags,
+        start,
+    })
 }
 
 #[cfg(test)]
@@ -196,7 +212,7 @@ mod tests {
     fn stat_is_read_past_a_command_that_looks_like_fields() {
         let text = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9\n";
         let stat = parse_stat(text).unwrap();
-        assert_eq!((stat.parent, stat.start), (1, 4711));
+        assert_eq!((stat.parent, stat.flags, stat.start), (1, 4_194_560, 4711));
     }
 
     #[test]
@@ -208,6 +224,7 @@ mod tests {
         let identity = Identity::of(child.id()).unwrap();
         assert!(identity.open().unwrap().is_some());
         assert_eq!(lineage(child.id())[1], std::process::id());
+        assert!(!is_fork(child.id()));
         let other = Identity {
             start: identity.start + 1,
             ..identity.clone()

@@ -51,7 +51,10 @@ fn the_extension_logs_in_runs_and_follows_and_its_package_is_whole() {
     });
     let passed = told
         .lines()
-        .find_map(|line| line.trim_start_matches(['#', 'ℹ', ' ']).strip_prefix("pass "))
+        .find_map(|line| {
+            line.trim_start_matches(['#', 'ℹ', ' '])
+                .strip_prefix("pass ")
+        })
         .and_then(|count| count.trim().parse::<u32>().ok());
     assert!(passed >= Some(TESTS_FEWEST), "too few tests ran\n{told}");
 

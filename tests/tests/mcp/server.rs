@@ -32,8 +32,9 @@ impl Server {
     pub(crate) fn inside_a_run(home: &Home) -> Self {
         // the shell stays what the run was started for; what it is told to do comes from a file, for
         // its input is the server's
-        let script = "touch todo; (tail -f todo | while read -r line; do eval \"$line\" >>did 2>&1; \
-                      echo done >>did; done) & authsome mcp; kill $!";
+        let script = "touch todo; \
+                      (tail --pid=$$ -f todo | while read -r line; do eval \"$line\"; echo done; done) \
+                      </dev/null >did 2>&1 & authsome mcp";
         Self::started(home.run(["sh", "-c", script]).interactive().spawn())
     }
 
@@ -61,6 +62,7 @@ impl Server {
         let answer = self.request("initialize", params);
         assert_eq!(answer["result"]["protocolVersion"], revision, "{answer}");
         self.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        self.forgotten = self.messages().len();
         self
     }
 

@@ -105,6 +105,39 @@ fn a_run_that_was_stopped_is_replaced_at_the_next_prompt() {
     wait_until_no_run(&home);
 }
 
+/// L3: direnv asks for the shell that started it, and for nobody else.
+#[test]
+fn l3_direnv_under_a_program_in_a_run_leads_out_of_nothing() {
+    let (_stand_in, home) = world();
+    prepare(&home);
+    for (name, text) in [("wide", "tunnel"), ("narrow", "deny")] {
+        let folder = home.work().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let text = format!("use authsome --unmatched {text}\n");
+        std::fs::write(folder.join(".envrc"), text).unwrap();
+        home.command("direnv")
+            .arg("allow")
+            .current_dir(&folder)
+            .output()
+            .succeeded();
+    }
+    let script = "cd narrow; eval \"$(direnv export bash)\"
+        sh -c 'cd ../wide; direnv export bash | grep -c AUTHSOME_RUN; exit 0'
+        sh -c \"env -u AUTHSOME_RUN authsome env --unmatched tunnel --pid $$; exit 0\"
+        cd ../wide; direnv export bash | grep -c AUTHSOME_RUN; exit 0";
+    let output = home
+        .command("bash")
+        .args(["-c", script])
+        .output()
+        .succeeded();
+    // what the shell started is in the narrower run; the shell itself may have what it wishes
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(lines, ["0", "1"], "{output}");
+    let output = output.said(&["a run inside a run can only narrow"]);
+    assert_eq!(output.stderr.matches("can only narrow").count(), 2);
+    wait_until_no_run(&home);
+}
+
 /// `direnv exec` becomes the command.
 #[test]
 fn direnv_exec_gives_the_run_to_its_command() {

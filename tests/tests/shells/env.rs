@@ -159,7 +159,7 @@ fn inside_the_shell_nothing_that_changes_or_shows_keys_is_allowed() {
             "eval \"$(authsome env)\"
              authsome export --yes; authsome get intercom --show-secret --yes
              authsome logout intercom; env -u AUTHSOME_RUN sh -c 'authsome whoami'
-             bash -c 'env -u AUTHSOME_RUN authsome export --yes'",
+             bash -c 'env -u AUTHSOME_RUN authsome export --yes; exit $?'",
         ])
         .output()
         .exited(1);
@@ -241,8 +241,7 @@ fn a_run_that_was_stopped_leaves_the_shell_and_says_how_to_go_on() {
 #[test]
 fn l3_a_program_in_a_run_cannot_bind_a_run_to_the_shell_above() {
     let (_stand_in, home) = world();
-    let script =
-        "echo $$; authsome run --only intercom -- sh -c \"authsome env --pid $$; echo rc \\$?\"";
+    let script = "echo $$; authsome run --only intercom -- sh -c \"authsome env --pid $$; echo rc \\$?\"; true";
     let output = home
         .command("bash")
         .args(["-c", script])
@@ -254,9 +253,8 @@ fn l3_a_program_in_a_run_cannot_bind_a_run_to_the_shell_above() {
     // its own processes it can
     let mut run = LiveRun::start(&home, &[]);
     let outer = run.id().to_owned();
-    let inner = run.shell(
-        "bash -c 'eval \"$(authsome env --unmatched deny)\"; echo $AUTHSOME_RUN; exec sleep 0'",
-    );
+    let inner =
+        run.shell("bash -c 'eval \"$(authsome env --unmatched deny)\"; echo $AUTHSOME_RUN; true'");
     assert!(!inner.trim().is_empty() && inner.trim() != outer, "{inner}");
     // and asking for nothing special gives what it has
     assert_eq!(
@@ -271,8 +269,7 @@ fn l3_a_program_in_a_run_cannot_bind_a_run_to_the_shell_above() {
 #[test]
 fn a_shell_that_ends_takes_the_runs_inside_with_it() {
     let (_stand_in, home) = world();
-    let script =
-        "eval \"$(authsome env)\"; authsome run -- sh -c 'sleep 300 & echo $! >left'; exec 2>&-";
+    let script = "eval \"$(authsome env)\"; authsome run -- sh -c 'sleep 300 >/dev/null 2>&1 & echo $! >left'; true";
     home.command("bash")
         .args(["-c", script])
         .output()

@@ -248,6 +248,29 @@ test("a login by cookies asks for each, and leaves out those that may be empty",
   await until("the list", () => lines().some((line) => /^X .*: ends in 2[34] h · default \*$/.test(line)));
 });
 
+test("a credential that is there after all is replaced only when the person says so", async () => {
+  editor.willPick("Intercom");
+  editor.willPick("Another connection");
+  editor.will("input", () => {
+    // somebody is faster, on a terminal
+    here.enter(`${here.key}l`, "login", "intercom", "--stdin", "--connection", "late");
+    return "late";
+  });
+  editor.willPick("Enter it here");
+  editor.willPick("All regions");
+  editor.will("message", ({ text, actions }: { text: string; actions: string[] }) => {
+    assert.match(text, /^Replace the credential of Intercom\?$/);
+    assert.deepEqual(actions, ["Replace"]);
+    return undefined;
+  });
+  editor.will("input", () => "never asked for");
+  await command("logIn");
+  assert.equal(editor.answers.splice(0).length, 1, "the key is not asked for");
+  assert.ok(editor.said("Replace the credential of Intercom?"));
+  here.authsome("logout", "intercom", "--connection", "late");
+  await until("the list", () => lines().length === 3);
+});
+
 test("a login that is closed in the field is given up", async () => {
   editor.willPick("Replace default");
   editor.answers.unshift({ kind: "quickPick", ask: pick("Intercom") });
@@ -291,7 +314,7 @@ test("a daemon that stops is not started by the editor, and is by what a person 
 
 test("logging out asks first", async () => {
   await command("logOut", node("intercom/team"));
-  assert.ok(lines().includes("Intercom: team"));
+  assert.match(here.authsome("connections"), /intercom +team/);
   editor.will("message", ({ actions }: { actions: string[] }) => actions[0]);
   await command("logOut", node("intercom/team"));
   await until("the list", () => !lines().includes("Intercom: team"));

@@ -27,6 +27,8 @@ export interface World {
   arrived(): string;
   /** `authsome` with the words of a command; its standard output. */
   authsome(...words: string[]): string;
+  /** The same, with a line of input. */
+  enter(line: string, ...words: string[]): string;
   /** Files of the home, but for the vault, that hold the key. */
   leaks(): string[];
   end(): void;
@@ -72,8 +74,9 @@ export async function world(): Promise<World> {
     delete process.env[name];
   }
   Object.assign(process.env, environment);
-  const authsome = (...words: string[]): string => {
-    const done = spawnSync(path.join(PROGRAMS, "authsome"), words, { encoding: "utf8", env: environment });
+  const enter = (line: string, ...words: string[]): string => {
+    const input = `${line}\n`;
+    const done = spawnSync(path.join(PROGRAMS, "authsome"), words, { encoding: "utf8", env: environment, input });
     if (done.status !== 0) {
       throw new Error(`authsome ${words.join(" ")}: ${done.status}\n${done.stdout}${done.stderr}`);
     }
@@ -84,7 +87,8 @@ export async function world(): Promise<World> {
     home: at("a"),
     key,
     arrived: () => standIn.said(),
-    authsome,
+    authsome: (...words) => enter("", ...words),
+    enter,
     leaks: () => holding(root, key, [at("a/vault"), at("w")]),
     end: () => {
       if (fs.existsSync(at("a/daemon.lock"))) {

@@ -6,6 +6,8 @@
 //! - The answers of a batch go out together, when the last one is there (F3).
 
 use std::collections::HashMap;
+use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,8 +15,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::message::{self, Id, RpcError};
-use crate::ui::Wire;
-
 /// Most requests in flight: more are a client gone wrong, and each is a thread.
 const FLIGHT_MAX: usize = 32;
 
@@ -71,17 +71,27 @@ pub(super) enum Full {
     TooMany,
 }
 
+/// Writes a line.
+type Write = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+
 /// Everything in flight.
-#[derive(Debug)]
 pub(super) struct Flight {
-    wire: Wire,
+    write: Write,
     entries: Mutex<HashMap<Id, Entry>>,
     landed: Condvar,
     /// What we asked the client, and its answers.
-    asked: Mutex<HashMap<Id, Option<Option<Value>>>>,
+    asked: Mutex<HashMap<Id, Question>>,
     heard: Condvar,
     next_question: AtomicU64,
     broken: AtomicBool,
+}
+
+/// Something that we asked.
+#[derive(Debug)]
+enum Question {
+    Open,
+    /// `None` for an error.
+    Answered(Option<Value>),
 }
 
 #[derive(Debug)]
@@ -94,10 +104,19 @@ struct Entry {
     listens: bool,
 }
 
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Flight {
-    pub(super) fn new(wire: Wire) -> Self {
+    /// Nothing yet; what is said goes to `write`, line by line.
+    pub(super) fn new(write: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self {
-            wire,
+            write: Box::new(write),
             entries: Mutex::default(),
             landed: Condvar::new(),
             asked: Mutex::default(),
@@ -224,29 +243,28 @@ impl Flight {
         if let (Some(fields), Some(words)) = (params.as_object_mut(), words) {
             fields.insert("message".into(), words.into());
         }
-        self.write(&message::notification("notifications/progress", params));
+        self.write(&message::notification("notifications/progress", &params));
     }
 
     /// Says something that belongs to no request.
-    pub(super) fn notify(&self, method: &str, params: Value) {
+    pub(super) fn notify(&self, method: &str, params: &Value) {
         self.write(&message::notification(method, params));
     }
 
     /// Asks the client something, and waits for its answer as long as the call is wanted.
-    pub(super) fn ask(&self, method: &str, params: Value, wanted: &Wanted) -> Option<Value> {
+    pub(super) fn ask(&self, method: &str, params: &Value, wanted: &Wanted) -> Option<Value> {
         let number = self.next_question.fetch_add(1, Ordering::Relaxed);
         let id = Id::Text(format!("authsome-{number}"));
-        lock(&self.asked).insert(id.clone(), None);
+        lock(&self.asked).insert(id.clone(), Question::Open);
         self.write(&message::request(&id, method, params));
         let mut asked = lock(&self.asked);
         loop {
-            if let Some(Some(answer)) = asked.get_mut(&id).map(Option::take) {
-                asked.remove(&id);
-                return answer;
-            }
-            if wanted.is_over() || self.is_broken() {
-                asked.remove(&id);
-                return None;
+            let answered = matches!(asked.get(&id), Some(Question::Answered(_)));
+            if answered || wanted.is_over() || self.is_broken() {
+                return match asked.remove(&id) {
+                    Some(Question::Answered(answer)) => answer,
+                    Some(Question::Open) | None => None,
+                };
             }
             (asked, _) = self
                 .heard
@@ -258,14 +276,14 @@ impl Flight {
     /// Takes an answer to something that we asked; others are nobody's.
     pub(super) fn hear(&self, id: &Id, answer: Option<Value>) {
         if let Some(slot) = lock(&self.asked).get_mut(id) {
-            *slot = Some(answer);
+            *slot = Question::Answered(answer);
         }
         self.heard.notify_all();
     }
 
     /// Writes a message.
     pub(super) fn write(&self, message: &Value) {
-        if self.wire.send(&message.to_string()).is_err() {
+        if (self.write)(&message.to_string()).is_err() {
             // there is nobody to tell; the reader ends us
             self.broken.store(true, Ordering::Relaxed);
         }
@@ -302,4 +320,183 @@ impl Flight {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    type Said = Arc<Mutex<Vec<Value>>>;
+
+    fn flight() -> (Flight, Said) {
+        let said = Said::default();
+        let kept = Arc::clone(&said);
+        let flight = Flight::new(move |line| {
+            lock(&kept).push(serde_json::from_str(line)?);
+            Ok(())
+        });
+        (flight, said)
+    }
+
+    fn id(n: i64) -> Id {
+        Id::Number(n.into())
+    }
+
+    fn said(said: &Said) -> Vec<Value> {
+        std::mem::take(&mut lock(said))
+    }
+
+    /// F1
+    #[test]
+    fn a_request_is_answered_once_and_a_cancelled_one_never() {
+        let (flight, out) = flight();
+        let first = flight.begin(&id(1), To::Line, None, false).unwrap();
+        let again = flight.begin(&id(1), To::Line, None, false);
+        assert_eq!(again.unwrap_err(), Full::IdInUse);
+        flight.answer(&id(1), &first, Ok(json!({})));
+        flight.answer(&id(1), &first, Ok(json!({})));
+        assert_eq!(said(&out).len(), 1);
+
+        let old = flight
+            .begin(&id(2), To::Line, Some(json!("t")), false)
+            .unwrap();
+        flight.cancel(&id(2));
+        assert!(old.is_cancelled());
+        // the id is another request's now: what the old one still says is not taken for its answer
+        let new = flight
+            .begin(&id(2), To::Line, Some(json!("t")), false)
+            .unwrap();
+        flight.answer(&id(2), &old, Ok(json!("old")));
+        let total = Duration::from_secs(9);
+        flight.progress(&id(2), &old, Duration::from_secs(1), total, None);
+        assert_eq!(said(&out), Vec::<Value>::new());
+        flight.answer(&id(2), &new, Ok(json!("new")));
+        assert_eq!(said(&out)[0]["result"], "new");
+        flight.cancel(&id(3));
+    }
+
+    /// F2
+    #[test]
+    fn progress_grows_and_ends_with_the_answer() {
+        let (flight, out) = flight();
+        let wanted = flight
+            .begin(&id(1), To::Line, Some(json!("t")), false)
+            .unwrap();
+        let tell = |seconds| {
+            let so_far = Duration::from_secs(seconds);
+            flight.progress(
+                &id(1),
+                &wanted,
+                so_far,
+                Duration::from_secs(2),
+                Some("waiting"),
+            );
+        };
+        for seconds in [0, 1, 1, 0, 3] {
+            tell(seconds);
+        }
+        flight.answer(&id(1), &wanted, Ok(json!({})));
+        tell(4);
+        let all = said(&out);
+        let told: Vec<_> = all
+            .iter()
+            .filter_map(|one| one["params"]["progress"].as_f64())
+            .collect();
+        assert_eq!(told, [0.0, 1.0, 3.0]);
+        assert_eq!(
+            all[2]["params"]["total"], 3.0,
+            "never less than what is done"
+        );
+        assert_eq!(all.last().unwrap()["result"], json!({}));
+        // nobody asked
+        let wanted = flight.begin(&id(2), To::Line, None, false).unwrap();
+        flight.progress(&id(2), &wanted, Duration::ZERO, Duration::ZERO, None);
+        assert_eq!(said(&out), Vec::<Value>::new());
+    }
+
+    /// F3
+    #[test]
+    fn a_batch_is_answered_when_its_last_message_is_settled() {
+        let (flight, out) = flight();
+        let batch = To::Batch(Batch::of(3));
+        let slow = flight.begin(&id(1), batch.clone(), None, false).unwrap();
+        let given_up = flight.begin(&id(2), batch.clone(), None, false).unwrap();
+        flight.settle(&batch, None);
+        flight.cancel(&id(2));
+        assert_eq!(said(&out), Vec::<Value>::new());
+        flight.answer(&id(1), &slow, Ok(json!({})));
+        flight.answer(&id(2), &given_up, Ok(json!({})));
+        let all = said(&out);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn requests_in_flight_are_bounded() {
+        let (flight, _out) = flight();
+        let most = i64::try_from(FLIGHT_MAX).unwrap();
+        for n in 0..most {
+            assert!(flight.begin(&id(n), To::Line, None, false).is_ok());
+        }
+        let over = flight.begin(&id(most), To::Line, None, false);
+        assert_eq!(over.unwrap_err(), Full::TooMany);
+        flight.cancel(&id(0));
+        assert!(flight.begin(&id(most), To::Line, None, false).is_ok());
+    }
+
+    #[test]
+    fn the_end_ends_what_waits_and_lets_the_rest_finish() {
+        let (flight, out) = flight();
+        let flight = Arc::new(flight);
+        flight.begin(&id(1), To::Line, None, true).unwrap();
+        let waits = flight.begin(&id(2), To::Line, None, false).unwrap();
+        let worker = Arc::clone(&flight);
+        let working = std::thread::spawn(move || {
+            while !waits.is_over() {
+                std::thread::yield_now();
+            }
+            worker.answer(&id(2), &waits, Ok(json!("so far")));
+        });
+        flight.close(Duration::from_secs(60), |_| json!("closed"));
+        working.join().unwrap();
+        let results: Vec<_> = said(&out).iter().map(|one| one["result"].clone()).collect();
+        assert_eq!(results, ["closed", "so far"]);
+        // one that never ends is not waited for without end
+        flight.begin(&id(3), To::Line, None, false).unwrap();
+        flight.close(Duration::from_millis(1), |_| json!(null));
+    }
+
+    #[test]
+    fn a_question_is_answered_once_or_given_up() {
+        let (flight, out) = flight();
+        let flight = Arc::new(flight);
+        let wanted = flight.begin(&id(1), To::Line, None, false).unwrap();
+        let (asker, waits) = (Arc::clone(&flight), Arc::clone(&wanted));
+        let asking =
+            std::thread::spawn(move || asker.ask("elicitation/create", &json!({}), &waits));
+        let question = loop {
+            if let Some(question) = said(&out).pop() {
+                break question;
+            }
+            std::thread::yield_now();
+        };
+        flight.hear(&id(99), Some(json!("nobody asked")));
+        flight.hear(
+            &Id::of(&question["id"]).unwrap(),
+            Some(json!({ "action": "accept" })),
+        );
+        assert_eq!(asking.join().unwrap(), Some(json!({ "action": "accept" })));
+        flight.cancel(&id(1));
+        assert_eq!(flight.ask("elicitation/create", &json!({}), &wanted), None);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_noticed() {
+        let flight = Flight::new(|_| Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(!flight.is_broken());
+        flight.notify("x", &json!({}));
+        assert!(flight.is_broken());
+    }
 }

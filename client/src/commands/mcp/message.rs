@@ -53,7 +53,7 @@ impl Id {
 pub(super) struct RpcError {
     pub(super) code: i64,
     pub(super) message: String,
-    pub(super) data: Option<Value>,
+    pub(super) data: Option<Box<Value>>,
 }
 
 impl RpcError {
@@ -182,12 +182,12 @@ pub(super) fn response_to_nobody(error: RpcError, with_null: bool) -> Value {
 }
 
 /// Something that wants no answer.
-pub(super) fn notification(method: &str, params: Value) -> Value {
+pub(super) fn notification(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": method, "params": params })
 }
 
 /// Something that we ask the client.
-pub(super) fn request(id: &Id, method: &str, params: Value) -> Value {
+pub(super) fn request(id: &Id, method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id.to_json(), "method": method, "params": params })
 }
 
@@ -336,7 +336,7 @@ mod tests {
         for line in [
             r#"{"jsonrpc":"sk-secret","id":1,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":["sk-secret"],"method":"x"}"#,
-            r#"sk-secret"#,
+            "sk-secret",
         ] {
             let Parsed::One(Err(malformed)) = parse(line.as_bytes()) else {
                 panic!()

@@ -105,7 +105,7 @@ impl Refusal {
 }
 
 /// The list as a tool tells it.
-pub(super) fn told(run: Option<&RunId>, refusals: Vec<Value>) -> Outcome {
+pub(super) fn told(run: Option<&RunId>, refusals: &[Value]) -> Outcome {
     let next = if refusals.is_empty() {
         "nothing was refused lately. A 401 or 403 without the header `Authsome-Error` comes from the \
          service itself"

@@ -210,9 +210,8 @@ impl Session {
             .get("protocolVersion")
             .and_then(Value::as_str)
             .ok_or_else(|| RpcError::params("`protocolVersion` must be a string"))?;
-        let capabilities = match params.get("capabilities") {
-            Some(Value::Object(capabilities)) => capabilities,
-            _ => return Err(RpcError::params("`capabilities` must be an object")),
+        let Some(Value::Object(capabilities)) = params.get("capabilities") else {
+            return Err(RpcError::params("`capabilities` must be an object"));
         };
         let revision = Revision::agreed(wanted);
         self.agreed = Some(Agreed {
@@ -240,10 +239,10 @@ fn spoken(version: &Value) -> Result<Revision, RpcError> {
     Revision::named(name).ok_or_else(|| RpcError {
         code: UNSUPPORTED_VERSION,
         message: "unsupported protocol version".into(),
-        data: Some(json!({
+        data: Some(Box::new(json!({
             "supported": Revision::BY_REQUEST.map(Revision::as_str),
             "requested": name,
-        })),
+        }))),
     })
 }
 
@@ -363,14 +362,14 @@ mod tests {
         }
     }
 
-    fn request(method: &str, params: Value) -> Value {
+    fn request(method: &str, params: &Value) -> Value {
         json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
     }
 
-    fn initialize(version: &str, capabilities: Value) -> Value {
+    fn initialize(version: &str, capabilities: &Value) -> Value {
         request(
             "initialize",
-            json!({
+            &json!({
                 "protocolVersion": version,
                 "capabilities": capabilities,
                 "clientInfo": { "name": "test", "version": "1" },
@@ -398,7 +397,7 @@ mod tests {
 
     fn agreed(version: &str) -> Session {
         let mut session = Session::default();
-        let result = answered(say(&mut session, &initialize(version, json!({}))));
+        let result = answered(say(&mut session, &initialize(version, &json!({}))));
         assert_eq!(result["protocolVersion"], version);
         session
     }
@@ -406,7 +405,7 @@ mod tests {
     #[test]
     fn a_handshake_agrees_on_a_revision_and_says_what_there_is() {
         let mut session = Session::default();
-        let result = answered(say(&mut session, &initialize("2030-01-01", json!({}))));
+        let result = answered(say(&mut session, &initialize("2030-01-01", &json!({}))));
         assert_eq!(result["protocolVersion"], "2025-11-25");
         assert_eq!(result["capabilities"], json!({ "tools": {} }));
         assert_eq!(result["serverInfo"]["name"], "authsome");
@@ -418,12 +417,12 @@ mod tests {
         );
         assert!(result.get("resultType").is_none());
         for broken in [
-            request("initialize", json!({})),
+            request("initialize", &json!({})),
             request(
                 "initialize",
                 json!({ "protocolVersion": 1, "capabilities": {} }),
             ),
-            request("initialize", json!({ "protocolVersion": "2025-11-25" })),
+            request("initialize", &json!({ "protocolVersion": "2025-11-25" })),
         ] {
             assert_eq!(refused(say(&mut session, &broken)), INVALID_PARAMS);
         }
@@ -433,11 +432,11 @@ mod tests {
     fn before_either_beginning_only_ping_is_answered() {
         let mut session = Session::default();
         assert_eq!(
-            answered(say(&mut session, &request("ping", json!({})))),
+            answered(say(&mut session, &request("ping", &json!({})))),
             json!({})
         );
         for method in ["tools/list", "tools/call", "server/discover", "nonsense"] {
-            let code = refused(say(&mut session, &request(method, json!({}))));
+            let code = refused(say(&mut session, &request(method, &json!({}))));
             assert_eq!(code, INVALID_PARAMS, "{method}");
         }
     }
@@ -455,7 +454,7 @@ mod tests {
             "tools/List",
             "",
         ] {
-            let code = refused(say(&mut session, &request(method, json!({}))));
+            let code = refused(say(&mut session, &request(method, &json!({}))));
             assert_eq!(code, METHOD_NOT_FOUND, "{method}");
         }
         for method in [
@@ -480,7 +479,7 @@ mod tests {
         let ask = |method: &str, params: Value| {
             let mut params = params;
             params["_meta"] = meta("2026-07-28");
-            request(method, params)
+            request(method, &params)
         };
         let found = answered(say(&mut session, &ask("server/discover", json!({}))));
         assert_eq!(found["supportedVersions"], json!(["2026-07-28"]));
@@ -493,15 +492,15 @@ mod tests {
             let code = refused(say(&mut session, &ask(method, json!({}))));
             assert_eq!(code, METHOD_NOT_FOUND, "{method}");
         }
-        let listen = ask("subscriptions/listen", json!({ "notifications": {} }));
-        assert_eq!(say(&mut session, &listen), Reaction::Listen);
+        let subscription = ask("subscriptions/listen", json!({ "notifications": {} }));
+        assert_eq!(say(&mut session, &subscription), Reaction::Listen);
         // neither beginning gets in the way of the other
         let mut session = agreed("2025-06-18");
         assert_eq!(
             answered(say(&mut session, &ask("tools/list", json!({}))))["resultType"],
             "complete"
         );
-        let old = answered(say(&mut session, &request("tools/list", json!({}))));
+        let old = answered(say(&mut session, &request("tools/list", &json!({}))));
         assert!(old.get("resultType").is_none());
     }
 
@@ -509,21 +508,23 @@ mod tests {
     fn a_revision_that_is_not_spoken_is_refused_with_those_that_are() {
         let mut session = Session::default();
         for version in ["2025-11-25", "2099-01-01", ""] {
-            let line = request("tools/list", json!({ "_meta": meta(version) }));
+            let line = request("tools/list", &json!({ "_meta": meta(version) }));
             let Reaction::Answer(Err(error)) = say(&mut session, &line) else {
                 panic!()
             };
             assert_eq!(error.code, UNSUPPORTED_VERSION);
             assert_eq!(
                 error.data,
-                Some(json!({ "supported": ["2026-07-28"], "requested": version }))
+                Some(Box::new(
+                    json!({ "supported": ["2026-07-28"], "requested": version })
+                ))
             );
         }
         for broken in [
             json!({ VERSION_KEY: "2026-07-28" }),
             json!({ VERSION_KEY: 7 }),
         ] {
-            let line = request("tools/list", json!({ "_meta": broken }));
+            let line = request("tools/list", &json!({ "_meta": broken }));
             assert_eq!(refused(say(&mut session, &line)), INVALID_PARAMS);
         }
     }
@@ -538,19 +539,19 @@ mod tests {
             json!({ "name": "status", "arguments": [] }),
             json!({ "name": "status", "arguments": "x" }),
         ] {
-            let line = request("tools/call", params);
+            let line = request("tools/call", &params);
             assert_eq!(refused(say(&mut session, &line)), INVALID_PARAMS);
         }
         // a model can mend what is wrong with arguments: that is an answer of the tool
         let line = request(
             "tools/call",
-            json!({ "name": "login", "arguments": { "key": "k" } }),
+            &json!({ "name": "login", "arguments": { "key": "k" } }),
         );
         let result = answered(say(&mut session, &line));
         assert_eq!(result["isError"], true);
         let line = request(
             "tools/call",
-            json!({ "name": "status", "_meta": { "progressToken": "t" } }),
+            &json!({ "name": "status", "_meta": { "progressToken": "t" } }),
         );
         let Reaction::Call(called) = say(&mut session, &line) else {
             panic!()
@@ -561,7 +562,7 @@ mod tests {
         for (cursor, good) in [(json!(null), true), (json!(""), true), (json!("2"), false)] {
             let reaction = say(
                 &mut session,
-                &request("tools/list", json!({ "cursor": cursor })),
+                &request("tools/list", &json!({ "cursor": cursor })),
             );
             assert_eq!(
                 matches!(reaction, Reaction::Answer(Ok(_))),
@@ -575,10 +576,10 @@ mod tests {
     fn only_a_client_that_shows_pages_is_asked_to() {
         let elicits = |version: &str, capabilities: Value| {
             let mut session = Session::default();
-            answered(say(&mut session, &initialize(version, capabilities)));
+            answered(say(&mut session, &initialize(version, &capabilities)));
             match say(
                 &mut session,
-                &request("tools/call", json!({ "name": "status" })),
+                &request("tools/call", &json!({ "name": "status" })),
             ) {
                 Reaction::Call(called) => called.elicits,
                 other => panic!("{other:?}"),
@@ -596,7 +597,7 @@ mod tests {
         let mut session = Session::default();
         let line = request(
             "tools/call",
-            json!({
+            &json!({
                 "name": "login", "arguments": { "provider": "github" }, "_meta": meta,
                 "requestState": "abc", "inputResponses": { PAGE: { "action": "decline" } },
             }),
@@ -620,7 +621,7 @@ mod tests {
         let mut session = agreed("2025-03-26");
         assert!(session.has_batches());
         let Parsed::One(Ok(message)) =
-            parse(initialize("2025-03-26", json!({})).to_string().as_bytes())
+            parse(initialize("2025-03-26", &json!({})).to_string().as_bytes())
         else {
             panic!()
         };

@@ -152,7 +152,7 @@ impl Work<'_> {
                     "url": url,
                     "elicitationId": id,
                 });
-                let answer = self.flight.ask("elicitation/create", params, self.wanted);
+                let answer = self.flight.ask("elicitation/create", &params, self.wanted);
                 if self.wanted.is_cancelled() {
                     return Err(Stopped::Unwanted);
                 }
@@ -288,7 +288,7 @@ impl Work<'_> {
             };
             told.push(refusal.told(now.as_ref()));
         }
-        Ok(refusals::told(run.as_ref(), told))
+        Ok(refusals::told(run.as_ref(), &told))
     }
 
     fn who(&self, daemon: &mut Daemon) -> Result<authsome_proto::response::WhoAmI, Stopped> {

@@ -44,6 +44,13 @@ local function draw(state)
   end
   vim.list_extend(lines, { '', KEYS })
   panel.put(shown.buffer, 0, -1, lines)
+  if #lines ~= shown.height then
+    -- only then: a person may have made it higher
+    shown.height = #lines
+    for _, window in ipairs(vim.fn.win_findbuf(shown.buffer)) do
+      panel.height(window, #lines)
+    end
+  end
 end
 
 local function selected()

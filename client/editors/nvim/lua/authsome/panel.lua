@@ -103,9 +103,15 @@ local function plain_window(window)
   set.foldcolumn = '0'
   set.spell = false
   set.list = false
+  set.fillchars = 'eob: '
 end
 
--- Shows a buffer in a split below, `height` lines high at most a third of the screen.
+-- Makes a split so high, half of the screen at most.
+function M.height(window, height)
+  vim.api.nvim_win_set_height(window, math.max(3, math.min(height, math.floor(vim.o.lines / 2))))
+end
+
+-- Shows a buffer in a split below.
 function M.split(buffer, height)
   vim.cmd('botright split')
   local window = vim.api.nvim_get_current_win()
@@ -113,7 +119,7 @@ function M.split(buffer, height)
   plain_window(window)
   vim.wo[window].wrap = false
   vim.wo[window].winfixheight = true
-  vim.api.nvim_win_set_height(window, math.max(3, math.min(height, math.floor(vim.o.lines / 2))))
+  M.height(window, height)
   return window
 end
 

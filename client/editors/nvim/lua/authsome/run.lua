@@ -12,11 +12,8 @@ function M.split(line)
   if line:sub(1, 1) ~= '-' then
     return {}, line
   end
-  local options, command = line:match('^(.-)%s+%-%-%s*(.*)$')
-  if line:match('^%-%-%s') then
-    options, command = '', line:match('^%-%-%s+(.*)$')
-  end
-  return vim.split(options or line, '%s+', { trimempty = true }), command or ''
+  local options, command = (' ' .. line .. ' '):match('^(.-)%s%-%-%s(.*)$')
+  return vim.split(options or line, '%s+', { trimempty = true }), vim.trim(command or '')
 end
 
 -- Starts a terminal; an empty command is a shell. The command is the shell's, as with `:terminal`.
@@ -36,7 +33,8 @@ function M.open(line)
   vim.cmd('botright new')
   vim.bo.bufhidden = 'hide'
   local extra = config.extra()
-  local job = { env = next(extra) and extra or nil }
+  local job = vim.empty_dict()
+  job.env = next(extra) and extra or nil
   if vim.fn.has('nvim-0.11') == 1 then
     job.term = true
     vim.fn.jobstart(words, job)

@@ -56,7 +56,8 @@ local function keys(session)
   if step == 'authorize' then
     put('p', 'paste the address it ended at')
   end
-  put('q', 'cancel')
+  -- while a line is asked for, keys go there
+  put(step == 'enter' and 'Esc' or 'q', 'cancel')
   return line
 end
 
