@@ -65,6 +65,9 @@ want php-cli command -v php
 want php-curl php -r 'exit(function_exists("curl_init") ? 0 : 1);'
 want golang-go command -v go
 want default-jdk-headless command -v javac
+want dpkg-dev command -v dpkg-shlibdeps
+want lintian command -v lintian
+want nix-bin command -v nix-instantiate
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -461,7 +461,8 @@ mod tests {
 
     #[test]
     fn variables_of_a_run_name_a_provider_and_perhaps_a_connection() {
-        let Verb::Run(Later(run)) = verb("run --env A=intercom/team --env B=intercom -- true") else {
+        let Verb::Run(Later(run)) = verb("run --env A=intercom/team --env B=intercom -- true")
+        else {
             panic!("not a run");
         };
         let shown: Vec<_> = run
@@ -563,7 +564,8 @@ mod tests {
 
     #[test]
     fn connections_of_a_run_are_pairs() {
-        let Verb::Run(Later(run)) = verb("run --connection intercom=team --connection github=x true")
+        let Verb::Run(Later(run)) =
+            verb("run --connection intercom=team --connection github=x true")
         else {
             panic!()
         };
@@ -621,7 +623,8 @@ mod tests {
     fn a_secret_is_never_an_argument() {
         assert!(parse(&words("login intercom --key abc")).is_err());
         assert!(parse(&words("login intercom abc")).is_err());
-        let Verb::Login(Later(login)) = verb("login github --client-id x --client-secret abc") else {
+        let Verb::Login(Later(login)) = verb("login github --client-id x --client-secret abc")
+        else {
             panic!()
         };
         assert_eq!(login.client_secret, Some(()));

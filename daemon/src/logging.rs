@@ -11,9 +11,7 @@ use tracing_subscriber::{fmt, registry};
 /// Starts logging. `AUTHSOME_LOG` takes a filter such as `debug` or `authsomed::proxy=trace`;
 /// `info` without it. Lines below `debug` of the libraries stay out unless they are named.
 pub fn start() {
-    let lines = fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let wanted = filter(std::env::var("AUTHSOME_LOG").ok().as_deref());
     // a second call, as tests make, keeps the first
     drop(tracing::subscriber::set_global_default(

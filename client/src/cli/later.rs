@@ -35,7 +35,10 @@ impl<T: FromArgMatches> FromArgMatches for Later<T> {
 /// The description. What the command says about itself stays: with the type's own words, which
 /// are for readers of the code, clap would replace it.
 fn describe<T: Args>(command: Command) -> Command {
-    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let (about, long_about) = (
+        command.get_about().cloned(),
+        command.get_long_about().cloned(),
+    );
     T::augment_args(command)
         .about(Resettable::from(about))
         .long_about(Resettable::from(long_about))
