@@ -13,8 +13,9 @@ use std::process::Command;
 use authsome_tests::binaries::{self, on_path};
 use authsome_tests::stage;
 
-/// Oldest Node that the packager runs on. The extension itself runs on that of the editor.
-const NODE_OLDEST: u32 = 20;
+/// Oldest Node that the tests and the packager run on, Debian 12's: later `vsce`, and `cheerio` in its tree, want a
+/// newer one, so `package.json` pins both. The extension itself runs on the editor's own.
+const NODE_OLDEST: u32 = 18;
 
 /// What the package is made of, besides the folders.
 const FILES: [&str; 9] = [
@@ -51,7 +52,10 @@ fn the_extension_logs_in_runs_and_follows_and_its_package_is_whole() {
     });
     let passed = told
         .lines()
-        .find_map(|line| line.trim_start_matches(['#', 'ℹ', ' ']).strip_prefix("pass "))
+        .find_map(|line| {
+            line.trim_start_matches(['#', 'ℹ', ' '])
+                .strip_prefix("pass ")
+        })
         .and_then(|count| count.trim().parse::<u32>().ok());
     assert!(passed >= Some(TESTS_FEWEST), "too few tests ran\n{told}");
 
@@ -89,7 +93,7 @@ fn require_node() {
         .and_then(|major| major.parse::<u32>().ok());
     assert!(
         major >= Some(NODE_OLDEST),
-        "node {version} is too old to package the extension: Node {NODE_OLDEST} or newer is needed"
+        "node {version} is too old for the extension's tests: Node {NODE_OLDEST} or newer is needed"
     );
 }
 

@@ -10,6 +10,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, before, test } from "node:test";
 
+import { startDaemon } from "../src/protocol/start";
 import { FakeTerminal, ProcessExecution, Task, Uri, editor, workspace } from "./fake/vscode";
 import { PROGRAMS, type World, browse, fillIn, until, world } from "./world";
 
@@ -81,6 +82,10 @@ test("what a workspace sets is not used, even where a host knows no scopes", asy
   assert.equal(options?.shellPath, path.join(PROGRAMS, "authsome"));
   assert.equal(options?.env.AUTHSOME_HOME, here.home);
   assert.deepEqual(options?.shellArgs, ["run", "--", "/bin/sh"]);
+  // another client that starts one at the same time is told so, and there is still one
+  const lock = fs.readFileSync(path.join(here.home, "daemon.lock"), "utf8");
+  await startDaemon(path.join(PROGRAMS, "authsomed"), process.env);
+  assert.equal(fs.readFileSync(path.join(here.home, "daemon.lock"), "utf8"), lock);
   editor.workspaceSettings = {};
 });
 
