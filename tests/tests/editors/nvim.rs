@@ -58,7 +58,10 @@ fn bearer(home: &Home) -> String {
 #[test]
 fn the_pure_modules_of_the_neovim_plugin() {
     let output = lua(&Home::new(), "unit", "");
-    assert!(output.stdout.contains("ok unit: frames come whole"), "{output}");
+    assert!(
+        output.stdout.contains("ok unit: frames come whole"),
+        "{output}"
+    );
 }
 
 /// Each step of a login, lost connections, hostile texts: against a daemon that can be made to do
@@ -66,7 +69,10 @@ fn the_pure_modules_of_the_neovim_plugin() {
 #[test]
 fn the_neovim_plugin_with_a_daemon_in_miniature() {
     let output = lua(&Home::new(), "ui", "");
-    assert!(output.stdout.contains("ok ui: text of the daemon is data"), "{output}");
+    assert!(
+        output.stdout.contains("ok ui: text of the daemon is data"),
+        "{output}"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ local EVENTS = {
   refuse = 'AuthsomeBad',
   webhook_refuse = 'AuthsomeBad',
   renew_failed = 'AuthsomeBad',
+  login_failed = 'AuthsomeBad',
   webhook_fail = 'AuthsomeBad',
   chain_broken = 'AuthsomeBad',
   reveal = 'AuthsomeCareful',

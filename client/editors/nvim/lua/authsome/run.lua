@@ -35,12 +35,16 @@ function M.open(line)
   local extra = config.extra()
   local job = vim.empty_dict()
   job.env = next(extra) and extra or nil
+  local id
   if vim.fn.has('nvim-0.11') == 1 then
     job.term = true
-    vim.fn.jobstart(words, job)
+    id = vim.fn.jobstart(words, job)
   else
-    vim.fn.termopen(words, job)
+    id = vim.fn.termopen(words, job)
   end
+  -- its own name would be our program's path, the same for all of them
+  local shown = command ~= '' and command or 'shell'
+  pcall(vim.api.nvim_buf_set_name, 0, ('authsome://run/%d %s'):format(id, (shown:gsub('[%c]', ' '))))
   vim.cmd('startinsert')
 end
 
