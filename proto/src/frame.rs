@@ -226,8 +226,12 @@ mod tests {
         let numbers = vec![250_u64; FRAME_MAX - 16];
         let bincode = Encoding::BINCODE;
         assert!(decode::<Vec<String>>(&encode(&long, bincode).unwrap(), bincode).unwrap() == long);
-        assert!(decode::<Vec<String>>(&encode(&short, bincode).unwrap(), bincode).unwrap() == short);
-        assert!(decode::<Vec<u64>>(&encode(&numbers, bincode).unwrap(), bincode).unwrap() == numbers);
+        assert!(
+            decode::<Vec<String>>(&encode(&short, bincode).unwrap(), bincode).unwrap() == short
+        );
+        assert!(
+            decode::<Vec<u64>>(&encode(&numbers, bincode).unwrap(), bincode).unwrap() == numbers
+        );
         let json = Encoding::JSON;
         assert!(decode::<Vec<String>>(&encode(&long, json).unwrap(), json).unwrap() == long);
     }
@@ -248,7 +252,10 @@ mod tests {
             deep("", r#"{"request":"#),
             deep(r#"{"request":{"id":1,"unknown":"#, "["),
             deep(r#"{"request":{"id":1,"unknown":"#, r#"{"a":"#),
-            deep(r#"{"request":{"id":1,"request":{"explain":{"connections":"#, "["),
+            deep(
+                r#"{"request":{"id":1,"request":{"explain":{"connections":"#,
+                "[",
+            ),
             vec![0; FRAME_MAX],
             vec![1; FRAME_MAX],
         ];

@@ -96,10 +96,7 @@ fn secrets_are_marked() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(marked, ["Secret"]);
-    for (kind, field) in [
-        ("Revealed", "secret"),
-        ("Exported", "value"),
-    ] {
+    for (kind, field) in [("Revealed", "secret"), ("Exported", "value")] {
         assert_eq!(
             document["$defs"][kind]["properties"][field]["$ref"],
             "#/$defs/Secret"

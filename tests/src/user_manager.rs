@@ -117,10 +117,10 @@ impl UserManager {
     /// Writes `config.toml`, with `lines` at its end.
     pub fn configure(&self, stand_in: &StandIn, lines: &str) {
         let mut text = format!(
-            "[vault]\nstore = \"file\"\n\n[login]\nport = {}\n\n[upstream]\nextra_ca = [{:?}]\n\n\
+            "[vault]\nstore = \"file\"\n\n[login]\nport = {}\n\n[upstream]\nextra_ca = [\"{}\"]\n\n\
              [upstream.resolve]\n",
             free_port(),
-            stand_in.ca_path()
+            stand_in.ca_path().display()
         );
         for name in stand_in.names() {
             let _infallible = writeln!(text, "\"{name}:443\" = \"{}\"", stand_in.address());

@@ -8,9 +8,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use authsome_proto::ServerFrame;
 use authsome_proto::frame::{self, FRAME_MAX};
 use authsome_proto::hello::{self, Encoding, Hello};
-use authsome_proto::ServerFrame;
 use authsome_tests::{Home, Output};
 
 fn script() -> PathBuf {
@@ -99,7 +99,9 @@ fn a_daemon_that_is_not_what_the_document_says_fails() {
         let output = output.exited(1);
         assert!(output.stdout.contains("not ok"), "{output}");
         assert!(
-            reason.split('|').any(|reason| output.stdout.contains(reason)),
+            reason
+                .split('|')
+                .any(|reason| output.stdout.contains(reason)),
             "{reason:?} is not the reason\n{output}"
         );
     }
@@ -189,7 +191,9 @@ fn golden_requests_are_understood_by_a_living_daemon() {
         home.authsome(["status"]).output().succeeded();
         let mut stream = greeted(&home, ending);
         let path = folder.join(format!("request_shutdown.{ending}"));
-        stream.write_all(&framed(&std::fs::read(&path).unwrap())).unwrap();
+        stream
+            .write_all(&framed(&std::fs::read(&path).unwrap()))
+            .unwrap();
         answer(&mut stream, ending, &path);
     }
 }

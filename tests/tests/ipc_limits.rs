@@ -31,7 +31,9 @@ fn started() -> Home {
 
 fn descriptors(home: &Home) -> usize {
     let pid = home.daemon_pid().expect("the daemon runs");
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .count()
 }
 
 /// Connects and greets; `None` where the daemon hangs up.
@@ -103,11 +105,16 @@ fn ten_thousand_idle_clients_cost_no_memory_and_shut_nobody_out() {
     wait_until("a good client's answer", SERVED, || is_served(&socket));
     assert!(within.elapsed() < SERVED);
     home.authsome(["status"]).output().succeeded();
-    let living = crowd.iter_mut().filter_map(|client| (!is_closed(client)).then_some(()));
+    let living = crowd
+        .iter_mut()
+        .filter_map(|client| (!is_closed(client)).then_some(()));
     let living = living.count();
     assert!(living <= PLACES, "{living} clients are there");
     let now = descriptors(&home);
-    assert!(now <= open + 2 * (PLACES + 32), "{open} descriptors became {now}");
+    assert!(
+        now <= open + 2 * (PLACES + 32),
+        "{open} descriptors became {now}"
+    );
     let growth = home.daemon_rss().saturating_sub(memory);
     assert!(growth < GROWTH_MAX, "grew by {growth} bytes");
     drop(crowd);
@@ -139,7 +146,10 @@ fn a_crowd_does_not_displace_who_listens() {
     home.login("intercom");
     let heard = frame::read(&mut listener, FRAME_MAX).expect("it is still there");
     let heard = frame::decode::<ServerFrame>(&heard, Encoding::BINCODE).unwrap();
-    assert!(matches!(heard, ServerFrame::Event { id: 1, .. }), "{heard:?}");
+    assert!(
+        matches!(heard, ServerFrame::Event { id: 1, .. }),
+        "{heard:?}"
+    );
 }
 
 /// H12.
@@ -151,7 +161,9 @@ fn five_hundred_clients_at_sixty_four_descriptors_then_normal_service() {
     home.command("sh").args(["-c", script]).output().succeeded();
     let (socket, pid) = (home.control_socket(), home.daemon_pid());
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.unwrap())).unwrap();
-    let limit = limits.lines().find(|line| line.starts_with("Max open files"));
+    let limit = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
     assert_eq!(limit.unwrap().split_whitespace().nth(3), Some("64"));
     // the log, the vault's key and the proxy's port are open from now on
     home.login("intercom");
@@ -224,7 +236,10 @@ fn half_sent_megabytes_of_many_clients_cost_little_memory() {
     });
     let mut good = greeted(&socket, Encoding::BINCODE).unwrap();
     let answer = ask(&mut good, 1, large());
-    assert!(matches!(answer, Some(ServerFrame::Answer { .. })), "there is room again");
+    assert!(
+        matches!(answer, Some(ServerFrame::Answer { .. })),
+        "there is room again"
+    );
 }
 
 /// L9: the buffer of a large frame goes with it, and the room too.
@@ -327,7 +342,12 @@ fn golden_requests() -> Vec<(Encoding, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("request_"))
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("request_")
+        })
         .collect();
     files.sort();
     assert!(files.len() > 60, "golden requests are missing");
@@ -335,7 +355,11 @@ fn golden_requests() -> Vec<(Encoding, Vec<u8>)> {
         .into_iter()
         .map(|path| {
             let json = path.extension().is_some_and(|ending| ending == "json");
-            let encoding = if json { Encoding::JSON } else { Encoding::BINCODE };
+            let encoding = if json {
+                Encoding::JSON
+            } else {
+                Encoding::BINCODE
+            };
             (encoding, std::fs::read(path).unwrap())
         })
         .collect()

@@ -94,7 +94,11 @@ impl Refused {
     fn one(&mut self, pid: u32) {
         self.count += 1;
         if self.told.is_none_or(|told| told.elapsed() >= TELL) {
-            tracing::warn!(peer.pid = pid, count = self.count, "refused callers: too many");
+            tracing::warn!(
+                peer.pid = pid,
+                count = self.count,
+                "refused callers: too many"
+            );
             self.told = Some(Instant::now());
         }
     }

@@ -105,7 +105,10 @@ where
         }
     }
     if encoding == Encoding::BINCODE {
-        canonical(input, &bincode.expect("it was no longer than a frame before"));
+        canonical(
+            input,
+            &bincode.expect("it was no longer than a frame before"),
+        );
         let mut longer = input.to_vec();
         longer.push(0);
         assert!(
