@@ -135,6 +135,7 @@ mod tests {
 
     #[test]
     fn every_shell_reads_back_what_was_quoted_for_it() {
+        type Quote = fn(&str) -> String;
         let every = [
             "x",
             "a b",
@@ -145,12 +146,13 @@ mod tests {
             "\\'",
             "\\",
         ];
-        for (name, quote) in [
-            ("sh", posix as fn(&str) -> String),
+        let quotes: [(&str, Quote); 4] = [
+            ("sh", posix),
             ("bash", posix),
             ("zsh", posix),
             ("fish", fish),
-        ] {
+        ];
+        for (name, quote) in quotes {
             for value in every {
                 let script = format!("printf %s {}", quote(value));
                 let output = Command::new(name).args(["-c", &script]).output();

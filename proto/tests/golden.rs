@@ -668,7 +668,7 @@ fn check_both<T: Serialize + DeserializeOwned>(file: &str, message: &T) {
 
 /// Turns every field of `whole` round: `way` leads to the one that is looked at.
 fn turn<T: DeserializeOwned>(whole: &mut Value, way: &mut Vec<String>) {
-    let pointer: String = way.iter().map(|step| format!("/{step}")).collect();
+    let pointer = way.iter().fold(String::new(), |way, step| way + "/" + step);
     let here = whole.pointer(&pointer).unwrap().clone();
     let mut replace = |with: Value| *whole.pointer_mut(&pointer).unwrap() = with;
     match &here {

@@ -5,7 +5,6 @@
 //! shown by `tests/tests/conformance.rs`, with a validator of somebody else's.
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     reason = "helpers of tests: what does not work here fails the test that called"
 )]
 

@@ -80,11 +80,11 @@ fn a_release_is_whole() {
         let names = std::fs::read_dir(&out)
             .unwrap()
             .map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| {
+        let fits = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy();
             name.starts_with(start) && name.ends_with(end)
         };
-        let found: Vec<PathBuf> = names.filter(named).collect();
+        let found: Vec<PathBuf> = names.filter(fits).collect();
         assert_eq!(found.len(), 1, "{start}…{end}: {found:?}");
         found.into_iter().next().unwrap()
     };
@@ -271,7 +271,10 @@ fn a_crate_holds_every_file_that_its_code_includes() {
         ]));
         let listed: BTreeSet<&str> = listed.lines().collect();
         let mut included = 0;
-        for source in listed.iter().filter(|path| path.ends_with(".rs")) {
+        for source in listed
+            .iter()
+            .filter(|path| Path::new(path).extension().is_some_and(|it| it == "rs"))
+        {
             let code = std::fs::read_to_string(root().join(folder).join(source)).unwrap();
             for path in includes(&code) {
                 let from = Path::new(source).parent().unwrap();
@@ -316,7 +319,7 @@ fn plain(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             std::path::Component::ParentDir => {
-                assert!(plain.pop(), "{} leaves the crate", path.display())
+                assert!(plain.pop(), "{} leaves the crate", path.display());
             }
             std::path::Component::CurDir => {}
             other => plain.push(other),

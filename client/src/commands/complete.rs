@@ -55,11 +55,12 @@ pub(super) fn complete(arguments: &Complete, ui: Ui) -> Done {
     if offers.is_empty() {
         return Ok(());
     }
-    let lines: String = offers
-        .iter()
-        .map(|offer| format!("{}\n", offer.line()))
-        .collect();
-    ui.exactly(&format!("words\n{lines}"))
+    let mut text = String::from("words\n");
+    for offer in &offers {
+        text.push_str(&offer.line());
+        text.push('\n');
+    }
+    ui.exactly(&text)
 }
 
 /// What there is of this kind.

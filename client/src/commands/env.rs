@@ -69,13 +69,12 @@ pub(super) fn env(arguments: Env, ui: Ui) -> Done {
 
 /// The process that the run is to be about.
 fn target(pid: Option<u32>) -> Result<Process, Failure> {
-    let found = match pid {
-        Some(pid) => lineage::look(pid),
-        None => {
-            let parent = std::os::unix::process::parent_id();
-            let in_envrc = std::env::var_os("DIRENV_IN_ENVRC").is_some();
-            lineage::caller(parent, in_envrc, lineage::look)
-        }
+    let found = if let Some(pid) = pid {
+        lineage::look(pid)
+    } else {
+        let parent = std::os::unix::process::parent_id();
+        let in_envrc = std::env::var_os("DIRENV_IN_ENVRC").is_some();
+        lineage::caller(parent, in_envrc, lineage::look)
     };
     found.ok_or_else(|| match pid {
         Some(pid) => Failure::failed(format!("there is no process {pid}")),
@@ -163,7 +162,7 @@ impl Dialect {
         }));
         // last: it also makes up for fish, whose `set -e` fails where there was nothing
         lines.push(format!(": {}", self.quoted(&note)));
-        lines.iter().map(|line| format!("{line};\n")).collect()
+        lines.join(";\n") + ";\n"
     }
 
     fn quoted(self, value: &str) -> String {

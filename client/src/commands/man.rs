@@ -99,6 +99,11 @@ pub(super) fn man(arguments: &cli::Man, ui: Ui) -> Done {
     let date = date(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
     let pages = pages(&date).map_err(cannot)?;
     for (name, text) in &pages {
+        // a folder that a packager made, for everybody to read
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nobody reads while it is written"
+        )]
         fs::write(folder.join(name), text).map_err(cannot)?;
     }
     ui.done(&format!("{} pages in `{}`", pages.len(), folder.display()))

@@ -168,9 +168,9 @@ fn bring_up(
     if by_hand.is_some() {
         daemon::stop_if_any(places, ui)?;
     }
-    let mut changed: Vec<PathBuf> = changes.write.iter().map(|it| it.path.clone()).collect();
-    changed.extend(changes.remove.iter().cloned());
-    service.switch_on(&changed)?;
+    let mut touched: Vec<PathBuf> = changes.write.iter().map(|it| it.path.clone()).collect();
+    touched.extend(changes.remove.iter().cloned());
+    service.switch_on(&touched)?;
     let connected = connect_to(places, Start::Service, ui).map_err(|failure| {
         let mut cannot = Failure::failed(format!(
             "`{}` does not start its daemon",
@@ -428,7 +428,7 @@ fn show(places: &Places, service: &Service, ui: Ui) -> Done {
         return absent(state);
     }
     let put = |name: &str, value: &str| ui.line(&format!("{name:<9}{}", printable(value)));
-    let manager = match &told {
+    let whose = match &told {
         Ok(_) => service.manager().to_owned(),
         Err(failure) => format!(
             "{}: {}",
@@ -437,7 +437,7 @@ fn show(places: &Places, service: &Service, ui: Ui) -> Done {
         ),
     };
     put("service", word)?;
-    put("manager", &manager)?;
+    put("manager", &whose)?;
     if state != State::Absent {
         if let Ok(told) = &told {
             put(

@@ -248,6 +248,7 @@ mod tests {
         ] {
             assert!(plan[0].text.contains(line), "{line}\n{}", plan[0].text);
         }
+        #[expect(clippy::disallowed_methods, reason = "a file of the test's own folder")]
         fs::write(&plan[0].path, &plan[0].text).unwrap();
         assert_eq!(agent.state(), State::On);
         assert_eq!(agent.executable(), Some(daemon.into()));

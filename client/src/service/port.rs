@@ -125,8 +125,8 @@ mod tests {
         };
         assert_eq!(choose(running, |_| false, || 9), Some(1));
         let mut draws = 10..;
-        let drawn = choose(NONE, |port| port == 13, || draws.next().unwrap());
-        assert_eq!(drawn, Some(13));
+        let chosen = choose(NONE, |port| port == 13, || draws.next().unwrap());
+        assert_eq!(chosen, Some(13));
         assert_eq!(choose(NONE, |_| false, || 9), None);
     }
 

@@ -280,6 +280,7 @@ mod tests {
         let path = plan[0].path.clone();
         let all = [path.clone()];
         for text in ["mine\n", &plan[0].text.replace("A=1", "A=2")] {
+            #[expect(clippy::disallowed_methods, reason = "a file of the test's own folder")]
             fs::write(&path, text).unwrap();
             let failure = Changes::between(plan.clone(), &all, false).unwrap_err();
             assert!(

@@ -1,5 +1,10 @@
 //! `authsome mcp` in a test's hands: messages in, messages out.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` at the call reads best without a borrow"
+)]
+
 use std::time::Duration;
 
 use authsome_tests::process::{Output, Running};

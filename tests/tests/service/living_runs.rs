@@ -86,6 +86,9 @@ fn a_kill_under_a_hundred_requests_a_second_fails_none_for_good() {
     nothing_failed(&result);
 }
 
+/// What is done to a daemon; the argument is its pid.
+type Change<'a> = Box<dyn Fn(u32) + 'a>;
+
 #[test]
 fn a_run_keeps_port_token_and_ca_through_restart_crash_hang_and_upgrade() {
     let (user, _stand_in) = served();
@@ -103,7 +106,6 @@ fn a_run_keeps_port_token_and_ca_through_restart_crash_hang_and_upgrade() {
         "1"
     );
 
-    type Change<'a> = Box<dyn Fn(u32) + 'a>;
     let changes: [(&str, Change<'_>); 5] = [
         (
             "systemctl restart",

@@ -261,10 +261,11 @@ impl Standing {
                 );
                 let urls: Vec<String> = self.key_urls.iter().map(|url| printable(url)).collect();
                 if !urls.is_empty() {
-                    say.push_str(&match asks {
-                        LoginAsks::Client { .. } => format!(" One is made at {}", urls.join(", ")),
-                        _ => format!(" It is found at {}", urls.join(", ")),
+                    say.push_str(match asks {
+                        LoginAsks::Client { .. } => " One is made at ",
+                        _ => " It is found at ",
                     });
+                    say.push_str(&urls.join(", "));
                     say.push('.');
                 }
                 if let LoginAsks::Client {
@@ -272,14 +273,14 @@ impl Standing {
                     ..
                 } = asks
                 {
-                    say.push_str(&format!(
-                        " Its redirect URI must be exactly {}",
-                        printable(redirect_uri)
-                    ));
+                    say.push_str(" Its redirect URI must be exactly ");
+                    say.push_str(&printable(redirect_uri));
                     say.push_str(" .");
                 }
                 if let Some(hint) = &self.hint {
-                    say.push_str(&format!(" ({})", printable(hint)));
+                    say.push_str(" (");
+                    say.push_str(&printable(hint));
+                    say.push(')');
                 }
                 say.push_str(" Do not paste it into this conversation.");
                 put("say_to_person", json!(say));
