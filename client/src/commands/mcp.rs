@@ -139,7 +139,7 @@ impl Server {
             (Reaction::Answer(outcome), Some(id)) => {
                 self.flight.settle(to, Some(response(&id, outcome)));
             }
-            (Reaction::Call(called), Some(id)) => self.call(id, *called, to),
+            (Reaction::Call(called), Some(id)) => self.call(&id, *called, to),
             (Reaction::Listen, Some(id)) => self.listen(&id, to),
             (Reaction::Cancel(cancelled), _) => {
                 self.flight.cancel(&cancelled);
@@ -155,12 +155,12 @@ impl Server {
         }
     }
 
-    fn call(self: &Arc<Self>, id: Id, mut called: Called, to: &To) {
+    fn call(self: &Arc<Self>, id: &Id, mut called: Called, to: &To) {
         let revision = called.revision;
         let progress = called.progress.take();
-        let wanted = match self.flight.begin(&id, to.clone(), progress, false) {
+        let wanted = match self.flight.begin(id, to.clone(), progress, false) {
             Ok(wanted) => wanted,
-            Err(full) => return self.refuse(&id, full, to),
+            Err(full) => return self.refuse(id, full, to),
         };
         let server = Arc::clone(self);
         let named = id.clone();
@@ -174,7 +174,7 @@ impl Server {
                     wanted: &wanted,
                     ui: server.ui,
                 };
-                let done = catch_unwind(AssertUnwindSafe(|| work.done(called)));
+                let done = catch_unwind(AssertUnwindSafe(|| work.done(&called)));
                 let outcome = match done {
                     Ok(outcome) => Ok(outcome.result(revision)),
                     Err(_) => Err(RpcError::new(INTERNAL_ERROR, "a defect of authsome")),
@@ -184,8 +184,8 @@ impl Server {
         if let Err(error) = begun {
             let why = answers::Outcome::of(&Failure::failed("cannot begin").because(&error));
             // whoever takes the entry away answers; that is us, for no thread will
-            if let Some(wanted) = self.flight.wanted(&id) {
-                self.flight.answer(&id, &wanted, Ok(why.result(revision)));
+            if let Some(wanted) = self.flight.wanted(id) {
+                self.flight.answer(id, &wanted, Ok(why.result(revision)));
             }
         }
     }

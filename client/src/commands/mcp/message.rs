@@ -199,7 +199,7 @@ fn object(error: RpcError) -> Value {
     } = error;
     let mut object = json!({ "code": code, "message": message });
     if let (Some(fields), Some(data)) = (object.as_object_mut(), data) {
-        fields.insert("data".into(), data);
+        fields.insert("data".into(), *data);
     }
     object
 }

@@ -420,7 +420,7 @@ mod tests {
             request("initialize", &json!({})),
             request(
                 "initialize",
-                json!({ "protocolVersion": 1, "capabilities": {} }),
+                &json!({ "protocolVersion": 1, "capabilities": {} }),
             ),
             request("initialize", &json!({ "protocolVersion": "2025-11-25" })),
         ] {

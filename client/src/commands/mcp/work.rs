@@ -57,7 +57,7 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     /// Does it, and says what came of it.
-    pub(super) fn done(&self, called: Called) -> Outcome {
+    pub(super) fn done(&self, called: &Called) -> Outcome {
         match self.try_to(called) {
             Ok(outcome) => outcome,
             // nobody reads this
@@ -66,7 +66,7 @@ impl Work<'_> {
         }
     }
 
-    fn try_to(&self, called: Called) -> Result<Outcome, Stopped> {
+    fn try_to(&self, called: &Called) -> Result<Outcome, Stopped> {
         let words = called.revision.has_progress_messages();
         match &called.call {
             Call::Status => {
@@ -85,7 +85,7 @@ impl Work<'_> {
                 };
                 Ok(answers::providers(&all, search.as_deref()))
             }
-            Call::Login(login) => self.login(login, &called),
+            Call::Login(login) => self.login(login, called),
             Call::LoginStatus { login, wait } => {
                 let waiting = self.find(login)?;
                 Ok(self.look(&waiting, *wait, words).outcome())
