@@ -254,36 +254,34 @@ impl Standing {
             LoginStep::Form { asks, .. } => {
                 put("step", json!("form"));
                 let url = page.map(|(url, _)| url).unwrap_or_default();
-                let mut say = format!(
+                let mut say = vec![format!(
                     "Please open {url} in a browser on the machine that authsome runs on, and enter \
                      {} of {name} there.",
                     noun(asks)
-                );
+                )];
                 let urls: Vec<String> = self.key_urls.iter().map(|url| printable(url)).collect();
                 if !urls.is_empty() {
-                    say.push_str(match asks {
-                        LoginAsks::Client { .. } => " One is made at ",
-                        _ => " It is found at ",
+                    let urls = urls.join(", ");
+                    say.push(match asks {
+                        LoginAsks::Client { .. } => format!("One is made at {urls} ."),
+                        _ => format!("It is found at {urls} ."),
                     });
-                    say.push_str(&urls.join(", "));
-                    say.push('.');
                 }
                 if let LoginAsks::Client {
                     redirect_uri: Some(redirect_uri),
                     ..
                 } = asks
                 {
-                    say.push_str(" Its redirect URI must be exactly ");
-                    say.push_str(&printable(redirect_uri));
-                    say.push_str(" .");
+                    say.push(format!(
+                        "Its redirect URI must be exactly {} .",
+                        printable(redirect_uri)
+                    ));
                 }
                 if let Some(hint) = &self.hint {
-                    say.push_str(" (");
-                    say.push_str(&printable(hint));
-                    say.push(')');
+                    say.push(format!("({})", printable(hint)));
                 }
-                say.push_str(" Do not paste it into this conversation.");
-                put("say_to_person", json!(say));
+                say.push("Do not paste it into this conversation.".into());
+                put("say_to_person", json!(say.join(" ")));
             }
             LoginStep::Authorize { redirect_uri, .. } => {
                 put("step", json!("authorize"));
