@@ -51,6 +51,11 @@ fn every_command_in_the_text_is_one() {
     let commands = commands();
     assert!(commands.len() > 20, "{commands:?}");
     for command in commands {
+        // what is run there is somebody else's, with exit codes of its own
+        let command = match command.split_once(" -- ") {
+            Some((ours, _)) => format!("{ours} -- true"),
+            None => command,
+        };
         let words: Vec<_> = command.split_whitespace().skip(1).collect();
         if words.first() == Some(&"run") && words.len() <= 2 {
             continue; // the beginning of a command

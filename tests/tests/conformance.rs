@@ -172,7 +172,7 @@ fn golden_requests_are_understood_by_a_living_daemon() {
             continue;
         };
         // the one asks a server of the internet; the other is asked last
-        if matches!(request, "login_server" | "shutdown") {
+        if request.starts_with("login_server") || request == "shutdown" {
             continue;
         }
         asked += 1;
@@ -180,7 +180,7 @@ fn golden_requests_are_understood_by_a_living_daemon() {
         let mut stream = greeted(&home, ending);
         let payload = std::fs::read(&path).unwrap();
         frame::write(&mut stream, &payload).unwrap();
-        if matches!(request, "subscribe" | "log_follow") {
+        if request == "subscribe" || request.starts_with("log_follow") {
             let cancel = std::fs::read(folder.join(format!("cancel.{ending}"))).unwrap();
             frame::write(&mut stream, &cancel).unwrap();
         }

@@ -138,7 +138,8 @@ end
 
 -- Ends it as a person would, so that it writes its shada; waits for its end.
 function Child:quit()
-  pcall(vim.fn.rpcnotify, self.id, 'nvim_command', 'qall!')
+  -- typed, not commanded: two Neovims answer each other's errors about notifications without end
+  pcall(vim.fn.rpcnotify, self.id, 'nvim_input', '<C-\\><C-n>:qall!<CR>')
   for _ = 1, 20 do
     if vim.fn.jobwait({ self.id }, expect.PATIENCE_MS / 20)[1] ~= -1 then
       return

@@ -126,7 +126,8 @@ test("every golden answer, event and error is understood", () => {
       assert.ok(message?.kind === "answer", name);
       assert.equal(isWireError(message.result), name.startsWith("error_"), name);
       if (!isWireError(message.result)) {
-        assert.equal(`answer_${message.result.name}.json`, name);
+        // what stands behind the name tells variants of one answer apart
+        assert.ok(name.startsWith(`answer_${message.result.name}`), name);
       }
     }
   }
