@@ -27,8 +27,8 @@ case "${1:-}" in
     --programs) programs=$(cd "${2:?--programs wants a folder}" && pwd) ;;
     *) fail "unknown argument \`$1\`" "$here/deb.sh [--programs FOLDER]" ;;
 esac
-for tool in cargo dpkg-deb dpkg-shlibdeps gzip python3; do
-    command -v "$tool" >/dev/null 2>&1 || fail "\`$tool\` is missing" 'packages: dpkg-dev, gzip, python3'
+for tool in cargo dpkg-deb dpkg-shlibdeps gzip python3 strip; do
+    command -v "$tool" >/dev/null 2>&1 || fail "\`$tool\` is missing" 'packages: binutils, dpkg-dev, gzip, python3'
 done
 
 # a tool that Debian does not package lives in a folder of its own, as those of .ci/run; unoptimised
@@ -52,6 +52,8 @@ rm -rf "$stage"
 mkdir -p "$stage/release" "$stage/man" "$stage/doc"
 for program in authsome authsomed; do
     install -m 755 "$programs/$program" "$stage/release/$program"
+    # as Debian's own tools do; programs of another profile may have their symbols
+    strip --strip-unneeded --remove-section=.comment --remove-section=.note "$stage/release/$program"
 done
 authsome=$stage/release/authsome
 "$authsome" man "$stage/man" >/dev/null
