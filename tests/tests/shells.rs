@@ -12,7 +12,7 @@ mod env;
 #[path = "shells/manual.rs"]
 mod manual;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authsome_tests::raw::Proxy;
 use authsome_tests::{Home, Running, StandIn, wait_for, wait_until};
@@ -163,6 +163,22 @@ impl Terminal {
     fn shows(&self, before: usize, text: &str) {
         wait_until(&format!("{text:?} on the screen"), SOON, || {
             self.shell.stdout_so_far()[before..].contains(text)
+        });
+    }
+
+    /// Waits for `text`, and presses `key` about once a second until it is there.
+    #[track_caller]
+    fn shows_pressing(&self, before: usize, text: &str, key: &str) {
+        let mut pressed = None;
+        wait_until(&format!("{text:?} on the screen"), SOON, || {
+            if self.shell.stdout_so_far()[before..].contains(text) {
+                return true;
+            }
+            if pressed.is_none_or(|at: Instant| at.elapsed() > Duration::from_secs(1)) {
+                self.keys(key);
+                pressed = Some(Instant::now());
+            }
+            false
         });
     }
 

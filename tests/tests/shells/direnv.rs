@@ -122,9 +122,9 @@ fn l3_direnv_under_a_program_in_a_run_leads_out_of_nothing() {
             .succeeded();
     }
     let script = "cd narrow; eval \"$(direnv export bash)\"
-        sh -c 'cd ../wide; direnv export bash | grep -c AUTHSOME_RUN; exit 0'
+        sh -c 'cd ../wide; direnv export bash | grep -c \"export AUTHSOME_RUN\"; exit 0'
         sh -c \"env -u AUTHSOME_RUN authsome env --unmatched tunnel --pid $$; exit 0\"
-        cd ../wide; direnv export bash | grep -c AUTHSOME_RUN; exit 0";
+        cd ../wide; direnv export bash | grep -c 'export AUTHSOME_RUN'; exit 0";
     let output = home
         .command("bash")
         .args(["-c", script])
