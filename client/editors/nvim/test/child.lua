@@ -10,13 +10,20 @@ local Child = {}
 Child.__index = Child
 
 -- Starts it with `env` on top of ours. `shada`: its shada file; none without.
+--
+-- It draws into a terminal of its own. Drawn over our channel, a Neovim that is no user interface would
+-- answer each frame with an error, and the two would answer each other's errors without end.
 function M.start(env, shada)
-  local words = { vim.v.progpath, '--embed', '--headless', '-n', '-u', here .. '/init.lua', '-i', shada or 'NONE' }
-  local id = vim.fn.jobstart(words, { rpc = true, env = env })
-  assert(id > 0, 'Neovim cannot be started')
-  local child = setmetatable({ id = id }, Child)
-  child:ask('nvim_ui_attach', 140, 50, {})
-  return child
+  local address = vim.fn.tempname()
+  local words = { vim.v.progpath, '--listen', address, '-n', '-u', here .. '/init.lua', '-i', shada or 'NONE' }
+  local screen = { pty = true, width = 140, height = 50, env = vim.tbl_extend('keep', env, { TERM = 'xterm' }) }
+  local job = vim.fn.jobstart(words, screen)
+  assert(job > 0, 'Neovim cannot be started')
+  local id = expect.soon('the other Neovim', function()
+    local connected, id = pcall(vim.fn.sockconnect, 'pipe', address, { rpc = true })
+    return connected and id > 0 and id
+  end)
+  return setmetatable({ id = id, job = job }, Child)
 end
 
 function Child:ask(method, ...)
@@ -138,16 +145,16 @@ end
 
 -- Ends it as a person would, so that it writes its shada; waits for its end.
 function Child:quit()
-  -- typed, not commanded: two Neovims answer each other's errors about notifications without end
+  -- typed, not commanded: what fails as a command is an error on the channel
   pcall(vim.fn.rpcnotify, self.id, 'nvim_input', '<C-\\><C-n>:qall!<CR>')
   for _ = 1, 20 do
-    if vim.fn.jobwait({ self.id }, expect.PATIENCE_MS / 20)[1] ~= -1 then
+    if vim.fn.jobwait({ self.job }, expect.PATIENCE_MS / 20)[1] ~= -1 then
       return
     end
     -- a message that wants Enter
     pcall(vim.fn.rpcnotify, self.id, 'nvim_input', '<CR>')
   end
-  vim.fn.jobstop(self.id)
+  vim.fn.jobstop(self.job)
   error('Neovim did not end')
 end
 
