@@ -100,6 +100,11 @@ impl Failure {
         self
     }
 
+    /// The nearest cause, or what failed where none is known: for a line that tells of it in passing.
+    pub(crate) fn reason(&self) -> &str {
+        self.causes.first().unwrap_or(&self.message)
+    }
+
     /// The exit code of every command but `run`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {

@@ -103,7 +103,7 @@ fn service(pid: Option<i32>) -> Option<Check> {
             return Some(check(
                 "service",
                 Outcome::Warning,
-                failure.causes.first().unwrap_or(&failure.message).clone(),
+                failure.reason().to_owned(),
                 failure.hint,
             ));
         }
