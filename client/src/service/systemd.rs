@@ -3,10 +3,13 @@
 //! A package puts `authsome.socket` and `authsome.service` where systemd looks for the units of all
 //! users; where these start the daemon beside this client, an installation is only a drop-in with the
 //! proxy's port. Otherwise, and always for a home other than `~/.authsome`, it is both units and the
-//! drop-in under `~/.config/systemd/user`, which win over a package's. The units in this crate are
-//! the packaged ones; those of a user differ in the daemon's path, the name and the home.
+//! drop-in under `~/.config/systemd/user`, which win over a package's.
+//!
+//! Not here: what units say (`units`), what `systemctl` prints (`said`).
 
-use std::ffi::OsStr;
+mod said;
+mod units;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,13 +21,8 @@ use super::program::{self, Said};
 use super::written::{Comment, Planned, marked};
 use super::{State, Told};
 use crate::error::Failure;
-
-/// The packaged units.
-const SOCKET: &str = include_str!("authsome.socket");
-const SERVICE: &str = include_str!("authsome.service");
-
-/// What the packaged service starts.
-const PACKAGED_EXEC: &str = "ExecStart=/usr/bin/authsomed\n";
+use said::{told_of, variable};
+use units::{drop_in_text, executable_in, port_in, service_text, socket_text};
 
 /// Where units for all users are, the administrator's first (`systemd.unit(5)`).
 const SYSTEM: [&str; 4] = [
@@ -367,150 +365,9 @@ fn same(name: &str, ours: Option<&Path>, theirs: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// A variable in the output of `show-environment`. Values with special characters are quoted there;
-/// those of paths with none are not.
-fn variable(listing: &str, name: &str) -> Option<String> {
-    let line = listing
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-    Some(
-        match line
-            .strip_prefix("$'")
-            .and_then(|rest| rest.strip_suffix('\''))
-        {
-            Some(quoted) => quoted.replace("\\'", "'").replace("\\\\", "\\"),
-            None => line.to_owned(),
-        },
-    )
-}
-
-/// What `systemctl show` printed for two units.
-fn told_of(text: &str, socket: &str) -> Told {
-    let mut told = Told {
-        listens: false,
-        sockets: "unknown".into(),
-        daemon: "unknown".into(),
-        pid: None,
-        stale: false,
-        file: None,
-    };
-    for unit in text.split("\n\n") {
-        let of = |name: &str| {
-            unit.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-                .unwrap_or_default()
-        };
-        let mut words = format!("{} ({})", of("ActiveState"), of("SubState"));
-        if of("LoadState") != "loaded" {
-            of("LoadState").clone_into(&mut words);
-        } else if !matches!(of("Result"), "" | "success") {
-            words = format!("{words}: {}", of("Result"));
-        }
-        told.stale |= of("NeedDaemonReload") == "yes";
-        if of("Id") == socket {
-            told.listens = of("ActiveState") == "active";
-            told.sockets = words;
-            told.file = Some(of("FragmentPath"))
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from);
-        } else {
-            told.daemon = words;
-            told.pid = of("MainPID").parse().ok().filter(|pid| *pid > 0);
-        }
-    }
-    told
-}
-
-/// The port in a drop-in of ours.
-fn port_in(text: &str) -> Option<u16> {
-    text.lines()
-        .find_map(|line| line.strip_prefix("ListenStream=127.0.0.1:"))?
-        .parse()
-        .ok()
-}
-
-/// What a service starts, undone from its quotes.
-fn executable_in(text: &str) -> Option<PathBuf> {
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix("ExecStart="))?;
-    let path = match value.strip_prefix('"') {
-        Some(rest) => {
-            let mut path = String::new();
-            let mut letters = rest.chars();
-            loop {
-                match letters.next()? {
-                    '"' => break path,
-                    '\\' => path.push(letters.next()?),
-                    letter => path.push(letter),
-                }
-            }
-        }
-        None => value.split_ascii_whitespace().next()?.to_owned(),
-    };
-    Some(PathBuf::from(path.replace("%%", "%")))
-}
-
-fn socket_text(name: &str) -> String {
-    SOCKET
-        .replace("%t/authsome/", &format!("%t/{name}/"))
-        .replace("authsome.socket", &format!("{name}.socket"))
-}
-
-fn service_text(name: &str, daemon: &Path, home: Option<&Path>) -> Result<String, Failure> {
-    let mut start = format!("ExecStart={}\n", quoted(daemon.as_os_str(), Where::Exec)?);
-    if let Some(home) = home {
-        let mut pair = std::ffi::OsString::from("AUTHSOME_HOME=");
-        pair.push(home);
-        start = format!("Environment={}\n{start}", quoted(&pair, Where::Variable)?);
-    }
-    Ok(SERVICE
-        .replace("authsome.socket", &format!("{name}.socket"))
-        .replace(PACKAGED_EXEC, &start))
-}
-
-fn drop_in_text(port: u16) -> String {
-    format!(
-        "# the proxy's port: chosen once, so that living runs find it again\n\
-         [Socket]\n\
-         ListenStream=127.0.0.1:{port}\n"
-    )
-}
-
-/// Where a word stands: systemd takes no program whose path has quotes or backslashes, escaped or not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Where {
-    Exec,
-    Variable,
-}
-
-/// A word as systemd reads it back: in quotes, with `%` doubled.
-fn quoted(word: &OsStr, place: Where) -> Result<String, Failure> {
-    let text = word
-        .to_str()
-        .filter(|text| !text.contains(char::is_control))
-        .filter(|text| place == Where::Variable || !text.contains(['"', '\'', '\\']))
-        .ok_or_else(|| {
-            Failure::failed(format!(
-                "a unit cannot name `{}`",
-                crate::ui::printable(&word.to_string_lossy())
-            ))
-            .hint("use a path in UTF-8 without quotes, backslashes and control characters")
-        })?;
-    let mut out = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => out.extend(['\\', letter]),
-            '%' => out.push_str("%%"),
-            letter => out.push(letter),
-        }
-    }
-    out.push('"');
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::units::{SERVICE, SOCKET};
     use super::*;
 
     fn units(folder: &Path) -> Systemd {
@@ -581,79 +438,5 @@ mod tests {
             ..units.clone()
         };
         assert_eq!(elsewhere.plan(&daemon, 1).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn the_units_of_another_home_bear_its_name_and_its_home() {
-        let socket = socket_text("authsome-0a");
-        assert!(socket.contains("\nListenStream=%t/authsome-0a/control.sock\n"));
-        assert_eq!(socket_text("authsome"), SOCKET);
-        let service = service_text(
-            "authsome-0a",
-            Path::new("/b/authsomed"),
-            Some(Path::new("/a b%c")),
-        )
-        .unwrap();
-        for line in [
-            "Environment=\"AUTHSOME_HOME=/a b%%c\"",
-            "ExecStart=\"/b/authsomed\"",
-            "Requires=authsome-0a.socket",
-            "After=authsome-0a.socket dbus.socket",
-            "Also=authsome-0a.socket",
-        ] {
-            assert!(service.lines().any(|it| it == line), "{line}\n{service}");
-        }
-        assert!(!service.contains("authsome.socket"), "{service}");
-    }
-
-    #[test]
-    fn a_path_in_a_unit_is_read_back_as_it_was() {
-        for path in ["/usr/bin/authsomed", "/a b/%h/$HOME/d", "/é/authsomed"] {
-            let text = service_text("authsome", Path::new(path), None).unwrap();
-            assert_eq!(executable_in(&text), Some(path.into()), "{text}");
-        }
-        assert_eq!(executable_in(SERVICE), Some("/usr/bin/authsomed".into()));
-        // systemd would refuse the unit
-        for path in ["/a\nExecStart=/b", "/it's/d", "/a\"b/d", "/a\\b/d"] {
-            let failure = service_text("authsome", Path::new(path), None).unwrap_err();
-            assert!(
-                failure.message.contains("a unit cannot name"),
-                "{failure:?}"
-            );
-        }
-        let home = Path::new("/it's \"a\\b\"");
-        let text = service_text("authsome", Path::new("/b"), Some(home)).unwrap();
-        let line = "Environment=\"AUTHSOME_HOME=/it's \\\"a\\\\b\\\"\"\n";
-        assert!(text.contains(line), "{text}");
-    }
-
-    #[test]
-    fn what_the_manager_shows_is_understood() {
-        let text = "Result=success\nNeedDaemonReload=no\nId=authsome.socket\nLoadState=loaded\n\
-             ActiveState=active\nSubState=running\nFragmentPath=/u/authsome.socket\n\n\
-             MainPID=42\nResult=exit-code\nNeedDaemonReload=yes\nId=authsome.service\n\
-             LoadState=loaded\nActiveState=failed\nSubState=failed\nFragmentPath=/u/x\n";
-        assert_eq!(
-            told_of(text, "authsome.socket"),
-            Told {
-                listens: true,
-                sockets: "active (running)".into(),
-                daemon: "failed (failed): exit-code".into(),
-                pid: Some(42),
-                stale: true,
-                file: Some("/u/authsome.socket".into()),
-            }
-        );
-        let absent = "MainPID=0\nId=authsome.service\nLoadState=not-found\nActiveState=inactive\n";
-        let told = told_of(absent, "authsome.socket");
-        assert_eq!((told.pid, told.daemon.as_str()), (None, "not-found"));
-    }
-
-    #[test]
-    fn variables_of_the_manager_are_read_with_and_without_quotes() {
-        let listing = "HOME=/home/u\nXDG_CONFIG_HOME=$'/a b/it\\'s'\n";
-        assert_eq!(variable(listing, "HOME").unwrap(), "/home/u");
-        assert_eq!(variable(listing, "XDG_CONFIG_HOME").unwrap(), "/a b/it's");
-        assert_eq!(variable(listing, "XDG_CONFIG"), None);
     }
 }
