@@ -158,8 +158,7 @@ impl Standing {
             ),
             LoginStep::Enter { .. } | LoginStep::Wait => return None,
         };
-        // addresses come from servers: only one of the web is shown as a page
-        (url.starts_with("https://") || url.starts_with("http://")).then(|| (printable(url), what))
+        Some((web(url)?, what))
     }
 
     /// One line for whoever watches.
@@ -204,7 +203,12 @@ impl Standing {
                     json!(match (&self.phase, &self.step) {
                         (Phase::Waiting, LoginStep::Enter { .. }) =>
                             "whoever began this login must answer; wait with `login_status`",
-                        (Phase::Waiting, _) if self.page().is_some() =>
+                        (
+                            Phase::Waiting,
+                            LoginStep::Form { .. }
+                            | LoginStep::Authorize { .. }
+                            | LoginStep::Device { .. },
+                        ) =>
                             "tell the person what `say_to_person` says, the address in full; then call `login_status`",
                         _ => "call `login_status` again",
                     }),
@@ -245,74 +249,80 @@ impl Standing {
         if !matches!(self.phase, Phase::Waiting) {
             return;
         }
-        let name = printable(&self.display_name);
-        let page = self.page();
-        if let Some((url, _)) = &page {
-            put("url", json!(url));
-        }
-        match &self.step {
-            LoginStep::Form { asks, .. } => {
-                put("step", json!("form"));
-                let url = page.map(|(url, _)| url).unwrap_or_default();
-                let mut say = vec![format!(
-                    "Please open {url} in a browser on the machine that authsome runs on, and enter \
-                     {} of {name} there.",
-                    noun(asks)
-                )];
-                let urls: Vec<String> = self.key_urls.iter().map(|url| printable(url)).collect();
-                if !urls.is_empty() {
-                    let urls = urls.join(", ");
-                    say.push(match asks {
-                        LoginAsks::Client { .. } => format!("One is made at {urls} ."),
-                        _ => format!("It is found at {urls} ."),
-                    });
-                }
-                if let LoginAsks::Client {
-                    redirect_uri: Some(redirect_uri),
-                    ..
-                } = asks
-                {
-                    say.push(format!(
-                        "Its redirect URI must be exactly {} .",
-                        printable(redirect_uri)
-                    ));
-                }
-                if let Some(hint) = &self.hint {
-                    say.push(format!("({})", printable(hint)));
-                }
-                say.push("Do not paste it into this conversation.".into());
-                put("say_to_person", json!(say.join(" ")));
+        let (word, say) = match &self.step {
+            LoginStep::Form { url, asks, .. } => {
+                ("form", Some(web(url).map(|url| self.say_form(&url, asks))))
             }
-            LoginStep::Authorize { redirect_uri, .. } => {
-                put("step", json!("authorize"));
-                let url = page.map(|(url, _)| url).unwrap_or_default();
-                put(
-                    "say_to_person",
-                    json!(format!(
-                        "Please open {url} in a browser and log in to {name} there. If that browser \
-                         is on another machine it ends at an address that begins with {} and shows \
-                         nothing: then run `authsome login --resume {} --stdin` in a terminal here and \
-                         paste that address into it, not into this conversation.",
-                        printable(redirect_uri),
-                        self.login
-                    )),
-                );
+            LoginStep::Authorize {
+                url, redirect_uri, ..
+            } => {
+                let say = web(url).map(|url| self.say_authorize(&url, redirect_uri));
+                ("authorize", Some(say))
             }
             LoginStep::Device { url, code, .. } => {
-                put("step", json!("device"));
-                let code = printable(code);
+                let (code, name) = (printable(code), printable(&self.display_name));
                 put("user_code", json!(code));
-                put(
-                    "say_to_person",
-                    json!(format!(
-                        "Please open {} in any browser and log in to {name} with the code {code}.",
-                        printable(url)
-                    )),
-                );
+                let say = web(url).map(|url| {
+                    format!(
+                        "Please open {url} in any browser and log in to {name} with the code {code}."
+                    )
+                });
+                ("device", Some(say))
             }
-            LoginStep::Enter { .. } => put("step", json!("enter")),
-            LoginStep::Wait => put("step", json!("wait")),
+            LoginStep::Enter { .. } => ("enter", None),
+            LoginStep::Wait => ("wait", None),
+        };
+        put("step", json!(word));
+        if let Some((url, _)) = self.page() {
+            put("url", json!(url));
         }
+        if let Some(say) = say {
+            put("say_to_person", json!(say.as_deref().unwrap_or(NO_PAGE)));
+        }
+    }
+
+    fn say_form(&self, url: &str, asks: &LoginAsks) -> String {
+        let name = printable(&self.display_name);
+        let mut say = vec![format!(
+            "Please open {url} in a browser on the machine that authsome runs on, and enter {} of \
+             {name} there.",
+            noun(asks)
+        )];
+        let urls: Vec<String> = self.key_urls.iter().map(|url| printable(url)).collect();
+        if !urls.is_empty() {
+            let urls = urls.join(", ");
+            say.push(match asks {
+                LoginAsks::Client { .. } => format!("One is made at {urls} ."),
+                _ => format!("It is found at {urls} ."),
+            });
+        }
+        if let LoginAsks::Client {
+            redirect_uri: Some(redirect_uri),
+            ..
+        } = asks
+        {
+            say.push(format!(
+                "Its redirect URI must be exactly {} .",
+                printable(redirect_uri)
+            ));
+        }
+        if let Some(hint) = &self.hint {
+            say.push(format!("({})", printable(hint)));
+        }
+        say.push("Do not paste it into this conversation.".into());
+        say.join(" ")
+    }
+
+    fn say_authorize(&self, url: &str, redirect_uri: &str) -> String {
+        format!(
+            "Please open {url} in a browser and log in to {} there. If that browser is on another \
+             machine it ends at an address that begins with {} and shows nothing: then run `authsome \
+             login --resume {} --stdin` in a terminal here and paste that address into it, not into \
+             this conversation.",
+            printable(&self.display_name),
+            printable(redirect_uri),
+            self.login
+        )
     }
 
     fn word(&self) -> &'static str {
@@ -330,6 +340,15 @@ impl Standing {
 const CONNECTED: &str = "it is connected. Start programs that use it with `authsome run -- COMMAND`; \
     inside a run it works at the next request. The variables hold placeholders there, only in runs \
     started from now on";
+
+/// What a person is told who cannot be shown the page.
+const NO_PAGE: &str = "The server sent you to an address that is none of the web. It is not shown: \
+    something is wrong with that server, or with its definition.";
+
+/// An address to show. They come from servers: only one of the web is shown.
+fn web(url: &str) -> Option<String> {
+    (url.starts_with("https://") || url.starts_with("http://")).then(|| printable(url))
+}
 
 /// What is asked for, as people call it.
 fn noun(asks: &LoginAsks) -> &'static str {
@@ -416,9 +435,21 @@ mod tests {
             listens: true,
         });
         assert_eq!(evil.page(), None);
-        let told = told(&evil);
-        assert!(told.get("url").is_none());
-        assert!(!told.to_string().contains("file:"), "{told}");
+        let device = begun(LoginStep::Device {
+            url: "javascript:alert(1)".into(),
+            url_with_code: None,
+            code: "AB-CD".into(),
+        });
+        for standing in [evil, device] {
+            let told = told(&standing);
+            assert!(told.get("url").is_none());
+            let text = told.to_string();
+            assert!(
+                !text.contains("file:") && !text.contains("script:"),
+                "{told}"
+            );
+            assert_eq!(told["say_to_person"], NO_PAGE);
+        }
     }
 
     #[test]
