@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use authsome_proto::{RunEnding, RunId};
 
 use super::Broker;
+use crate::policy::Project;
 use crate::proxy::RunCa;
 use crate::routing::HostPattern;
 use crate::runs::port;
@@ -248,49 +249,18 @@ impl Broker {
                 self.say_ended(&record, RunEnding::Expired);
                 continue;
             }
-            // outer ones come first: this one could not be taken up, or ended meanwhile
-            if let Some(outer) = &record.outer
-                && self.runs.find(outer).is_none()
-            {
-                self.lose(&record, "the run around it is over");
-                continue;
-            }
-            let resumed = fs::read_to_string(run_dir.join("authority.pem"))
-                .map_err(|error| error.to_string())
-                .and_then(|pem| {
-                    RunCa::resume((*secret).as_ref(), &record.id, &pem)
-                        .map_err(|error| error.to_string())
-                });
-            if let Some(Err(error)) = served.get(&record.proxy_port) {
-                self.lose(&record, &error.message);
-                continue;
-            }
-            let ca = match resumed {
-                Ok(ca) => ca,
-                Err(error) => {
-                    self.lose(
-                        &record,
-                        &format!("its certificate cannot be used ({error})"),
-                    );
+            let refused = served.get(&record.proxy_port);
+            let parts = match refused.and_then(|result| result.as_ref().err()) {
+                Some(error) => Err(error.message.clone()),
+                None => self.parts(&record, (*secret).as_ref()),
+            };
+            let (names, ca, projects) = match parts {
+                Ok(parts) => parts,
+                Err(problem) => {
+                    self.lose(&record, &problem);
                     continue;
                 }
             };
-            let projects = match self.projects_of(&record) {
-                Ok(projects) => projects,
-                // written by a daemon that knew more: without its rules the run would be wider
-                Err(error) => {
-                    self.lose(
-                        &record,
-                        &format!("its project file cannot be used ({error})"),
-                    );
-                    continue;
-                }
-            };
-            let names = record
-                .names
-                .iter()
-                .filter_map(|name| HostPattern::parse(name).ok())
-                .collect();
             tracing::info!(run = %record.id, pid = record.process.pid, "run taken up again");
             let run = self.new_run(record, names, ca, &secret, projects, upstream);
             self.refresh_run(&run).await;
@@ -308,7 +278,34 @@ impl Broker {
         }
         Ok(())
     }
+
+    /// What a run is made of beside its record; why it cannot be served any more.
+    fn parts(&self, record: &RunRecord, secret: &[u8]) -> Result<Parts, String> {
+        // outer ones come first: this one could not be taken up, or ended meanwhile
+        if let Some(outer) = &record.outer
+            && self.runs.find(outer).is_none()
+        {
+            return Err("the run around it is over".into());
+        }
+        let authority = record.dir(&self.runs_dir()).join("authority.pem");
+        let ca = fs::read_to_string(authority)
+            .map_err(|error| error.to_string())
+            .and_then(|pem| {
+                RunCa::resume(secret, &record.id, &pem).map_err(|error| error.to_string())
+            })
+            .map_err(|error| format!("its certificate cannot be used ({error})"))?;
+        // written by a daemon that knew more: without its rules the run would be wider
+        let projects = self
+            .projects_of(record)
+            .map_err(|error| format!("its project file cannot be used ({error})"))?;
+        let names = record.names.iter();
+        let names = names.filter_map(|name| HostPattern::parse(name).ok());
+        Ok((names.collect(), ca, projects))
+    }
 }
+
+/// Names, authority and project files of a run.
+type Parts = (Vec<HostPattern>, RunCa, Vec<Arc<Project>>);
 
 /// The proxy's ports that living runs were told.
 type Doors = BTreeMap<u16, TcpListener>;

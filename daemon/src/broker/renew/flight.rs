@@ -15,12 +15,17 @@
 //! daemon, which cannot know how long ago that was, not at all, unless the server is known to keep it.
 //!
 //! A server that once replaced a refresh token is taken for one that does from then on.
+//!
+//! Not here: when a flight begins and who waits for it (`line`, `state`).
 
-use authsome_proto::{Event, Secret};
+mod item;
+mod landing;
+
+use authsome_proto::Event;
 use tokio::sync::watch;
 
-use super::super::credentials::{Key, Loaded, Token, same};
-use super::super::{Broker, now};
+use super::super::Broker;
+use super::super::credentials::{Key, Loaded, Token};
 use super::{Stage, remembered};
 use crate::broker::upstream::reach_of;
 use crate::connections::{ConnectionRecord, ConnectionState};
@@ -30,62 +35,10 @@ use crate::oauth::life::{self, Chance};
 use crate::oauth::{Client, Grant, Outgoing, TokenError, Tokens, revoke, token};
 use crate::proxy::{NotRenewed, Reach, Why};
 use crate::sys::clock::Boot;
-use crate::vault::{ItemKey, Renewal, StoredClient, StoredGrant, StoredItem, VaultError};
-
-/// How a flight ended.
-#[derive(Debug)]
-pub(super) enum Landing {
-    /// The next token is there.
-    Renewed,
-    /// The connection is another one by now, or gone.
-    Look,
-    /// Only a person can help; why, unless that was said before.
-    GaveUp(Option<Failure>),
-    /// Not now.
-    Failed(Failure),
-}
-
-/// What went wrong.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// For the audit log.
-    pub(super) code: &'static str,
-    /// For people; no secrets.
-    pub(super) reason: String,
-    /// What the server asked for.
-    pub(super) retry_after: Option<std::time::Duration>,
-    /// Nobody knows whether the server replaced the refresh token.
-    pub(super) is_unknown: bool,
-}
-
-impl Landing {
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::Renewed | Self::Look => None,
-            Self::GaveUp(failure) => failure.as_ref(),
-            Self::Failed(failure) => Some(failure),
-        }
-    }
-
-    fn failed(code: &'static str, reason: impl Into<String>) -> Self {
-        Self::Failed(Failure::new(code, reason))
-    }
-
-    fn vault(doing: &str, error: &VaultError) -> Self {
-        Self::failed("vault", format!("cannot {doing}: {error}"))
-    }
-}
-
-impl Failure {
-    fn new(code: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-            retry_after: None,
-            is_unknown: false,
-        }
-    }
-}
+use crate::vault::{ItemKey, Renewal, StoredGrant, StoredItem, VaultError};
+use item::{is_same, renewed};
+pub(super) use landing::{Failure, Landing};
+use landing::{code_of, failure_of, is_of_a_gateway};
 
 /// Why only a person can help.
 enum Hopeless {
@@ -538,18 +491,6 @@ impl Flight<'_> {
     }
 }
 
-/// Whether somebody in front of the server answered, who does not know what it did (RFC 9110 sections
-/// 15.6.3 and 15.6.5).
-fn is_of_a_gateway(error: &TokenError) -> bool {
-    matches!(
-        error,
-        TokenError::Unavailable {
-            status: 502 | 504,
-            ..
-        }
-    )
-}
-
 /// Why it is not known that an item is what it was.
 enum Unstill {
     Replaced,
@@ -562,248 +503,4 @@ enum Unstored {
     Gone,
     Replaced,
     Vault(VaultError),
-}
-
-/// Whether two items are one grant in one state. What a renewal writes down about itself, and what a
-/// person confirms about hosts, changes neither.
-fn is_same(a: &StoredItem, b: &StoredItem) -> bool {
-    let StoredItem {
-        secret,
-        hosts: _,
-        stored_at: _,
-        grant,
-    } = a;
-    let grants = match (grant, &b.grant) {
-        (None, None) => true,
-        (Some(a), Some(b)) => is_same_grant(a, b),
-        _ => false,
-    };
-    same(secret, &b.secret) && grants
-}
-
-fn is_same_grant(a: &StoredGrant, b: &StoredGrant) -> bool {
-    let StoredGrant {
-        flow,
-        renewal,
-        issued_at,
-        lifetime,
-        scopes,
-        client,
-        token_url,
-        revocation_url,
-        resource,
-        rotates: _,
-        renewing_since: _,
-    } = a;
-    let renewals = match (renewal, &b.renewal) {
-        (Renewal::None, Renewal::None)
-        | (Renewal::ClientCredentials, Renewal::ClientCredentials) => true,
-        (Renewal::RefreshToken(a), Renewal::RefreshToken(b))
-        | (Renewal::ServiceAccount(a), Renewal::ServiceAccount(b)) => same(a, b),
-        _ => false,
-    };
-    let clients = match (client, &b.client) {
-        (None, None) => true,
-        (Some(a), Some(b)) => is_same_client(a, b),
-        _ => false,
-    };
-    *flow == b.flow
-        && renewals
-        && *issued_at == b.issued_at
-        && *lifetime == b.lifetime
-        && *scopes == b.scopes
-        && clients
-        && *token_url == b.token_url
-        && *revocation_url == b.revocation_url
-        && *resource == b.resource
-}
-
-fn is_same_client(a: &StoredClient, b: &StoredClient) -> bool {
-    let StoredClient { id, secret, auth } = a;
-    let secrets = match (secret, &b.secret) {
-        (None, None) => true,
-        (Some(a), Some(b)) => same(a, b),
-        _ => false,
-    };
-    *id == b.id && secrets && *auth == b.auth
-}
-
-/// `item` with the tokens that came for it, asked for at `wall` (seconds since 1970).
-fn renewed(mut item: StoredItem, tokens: &Tokens, wall: i64) -> StoredItem {
-    item.secret = tokens.access.clone();
-    item.stored_at = now();
-    let Some(grant) = &mut item.grant else {
-        return item;
-    };
-    grant.issued_at = wall;
-    grant.lifetime = tokens.expires_in.map(|lifetime| lifetime.as_secs());
-    grant.renewing_since = None;
-    if let Some(scopes) = &tokens.scopes {
-        grant.scopes.clone_from(scopes);
-    }
-    if let Renewal::RefreshToken(old) = &mut grant.renewal {
-        // an answer without one keeps the old (RFC 6749, section 6)
-        let other = tokens.refresh.as_ref().filter(|new| !same(old, new));
-        grant.rotates = Some(other.is_some() || grant.rotates == Some(true));
-        if let Some(new) = other {
-            *old = Secret::clone(new);
-        }
-    }
-    item
-}
-
-fn failure_of(error: &HttpError) -> Failure {
-    Failure {
-        is_unknown: matches!(error, HttpError::Lost { .. }),
-        ..Failure::new(
-            match error {
-                HttpError::Url(_) => "bad_url",
-                HttpError::Connect { .. } => "unreachable",
-                HttpError::Lost { .. } => "no_answer",
-            },
-            error.to_string(),
-        )
-    }
-}
-
-/// The codes of RFC 6749, section 5.2, and our own for the rest: the log's are a closed list.
-fn code_of(error: &TokenError) -> &'static str {
-    const KNOWN: [&str; 7] = [
-        "access_denied",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "unauthorized_client",
-        "unsupported_grant_type",
-    ];
-    match error {
-        TokenError::Refused { code, .. } => KNOWN
-            .into_iter()
-            .find(|known| known == code)
-            .unwrap_or("refused"),
-        TokenError::Unavailable { .. } => "unavailable",
-        TokenError::Malformed(_) => "malformed",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::providers::Flow;
-
-    pub(super) fn secret(text: &str) -> Secret {
-        Secret::new(text.to_owned())
-    }
-
-    fn item(renewal: Renewal, rotates: Option<bool>) -> StoredItem {
-        StoredItem {
-            secret: secret("old-access"),
-            hosts: vec!["api.example.test".to_owned()],
-            stored_at: "then".to_owned(),
-            grant: Some(StoredGrant {
-                flow: Flow::Pkce,
-                renewal,
-                issued_at: 1,
-                lifetime: Some(3600),
-                scopes: vec!["a".to_owned()],
-                client: None,
-                token_url: "https://auth.example.test/token".to_owned(),
-                revocation_url: None,
-                resource: None,
-                rotates,
-                renewing_since: Some(5),
-            }),
-        }
-    }
-
-    fn tokens(refresh: Option<&str>) -> Tokens {
-        Tokens {
-            access: secret("new-access"),
-            refresh: refresh.map(secret),
-            expires_in: Some(Duration::from_secs(60)),
-            scopes: None,
-        }
-    }
-
-    #[test]
-    fn an_answer_without_a_refresh_token_keeps_the_old_one() {
-        for (came, before, kept, rotates) in [
-            (None, None, "old", false),
-            (Some("old"), None, "old", false),
-            (Some("new"), None, "new", true),
-            (Some("new"), Some(false), "new", true),
-            // a server that replaced it once may do so again
-            (None, Some(true), "old", true),
-        ] {
-            let old = item(Renewal::RefreshToken(secret("old")), before);
-            let new = renewed(old, &tokens(came), 100);
-            assert_eq!(new.secret.expose(), "new-access");
-            assert_eq!(new.hosts, ["api.example.test"]);
-            let grant = new.grant.unwrap();
-            let Renewal::RefreshToken(refresh) = &grant.renewal else {
-                panic!("{:?}", grant.renewal);
-            };
-            assert_eq!(refresh.expose(), kept, "{came:?}");
-            assert_eq!(grant.rotates, Some(rotates), "{came:?} {before:?}");
-            assert_eq!(grant.issued_at, 100);
-            assert_eq!(grant.lifetime, Some(60));
-            assert_eq!(grant.renewing_since, None);
-            assert_eq!(grant.scopes, ["a"]);
-        }
-    }
-
-    #[test]
-    fn an_answer_without_a_lifetime_forgets_the_old_one() {
-        let answer = Tokens {
-            expires_in: None,
-            scopes: Some(vec!["b".to_owned()]),
-            ..tokens(None)
-        };
-        let new = renewed(item(Renewal::ClientCredentials, None), &answer, 100);
-        let grant = new.grant.unwrap();
-        assert_eq!((grant.lifetime, grant.rotates), (None, None));
-        assert_eq!(grant.scopes, ["b"]);
-    }
-
-    /// RN3: marks and confirmed hosts are not another grant; everything else is.
-    #[test]
-    fn only_marks_and_hosts_leave_a_grant_what_it_is() {
-        let basis = || item(Renewal::RefreshToken(secret("old")), None);
-        let changed = |change: &dyn Fn(&mut StoredGrant)| {
-            let mut other = basis();
-            change(other.grant.as_mut().unwrap());
-            is_same(&basis(), &other)
-        };
-        let mut confirmed = basis();
-        confirmed.hosts.clear();
-        assert!(is_same(&basis(), &confirmed));
-        assert!(changed(&|grant| grant.renewing_since = None));
-        assert!(changed(&|grant| grant.rotates = Some(true)));
-        assert!(!changed(
-            &|grant| grant.renewal = Renewal::RefreshToken(secret("new"))
-        ));
-        assert!(!changed(&|grant| grant.renewal = Renewal::None));
-        assert!(!changed(&|grant| grant.issued_at = 2));
-        assert!(!changed(&|grant| grant.token_url.push('x')));
-        assert!(!changed(&|grant| grant.resource = Some("x".to_owned())));
-        let mut other = basis();
-        other.secret = secret("other");
-        assert!(!is_same(&basis(), &other));
-        other = basis();
-        other.grant = None;
-        assert!(!is_same(&basis(), &other));
-    }
-
-    #[test]
-    fn what_is_logged_is_of_a_closed_list() {
-        let refused = |code: &str| TokenError::Refused {
-            code: code.to_owned(),
-            description: None,
-        };
-        assert_eq!(code_of(&refused("invalid_grant")), "invalid_grant");
-        assert_eq!(code_of(&refused("bad_refresh_token")), "refused");
-    }
 }
