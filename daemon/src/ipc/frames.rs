@@ -139,8 +139,9 @@ impl Decoder for Codec {
         let (payload, room) = (src.split_to(*len), room.take());
         self.state = State::Prefix;
         if room.is_some() {
-            // what follows moves out of the large buffer, which goes with the payload
-            *src = BytesMut::from(&**src);
+            // what follows moves out of the large buffer, which goes with the payload, wiped as that is
+            let next = BytesMut::from(&**src);
+            zeroize::Zeroize::zeroize(&mut *std::mem::replace(src, next));
         }
         Ok(Some(Incoming::Frame(payload, room)))
     }
