@@ -1,0 +1,278 @@
+//! A sample of every answer.
+
+use authsome_proto::Secret;
+use authsome_proto::request::{OAuthFlow, Unmatched};
+use authsome_proto::response::{
+    Check, Connection, ConnectionState, Explained, ExplainedOutcome, ExplainedRoute, ExplainedRule,
+    Exported, Forgotten, LogVerified, LoggedIn, LoginAsks, LoginStarted, LoginStep, Outcome,
+    Provider, Providers, Registered, Response, Revealed, Revocation, Run, RunStarted, Source,
+    Status, Vault, Webhook, WebhookStored, WebhookVerified, WhoAmI,
+};
+
+use super::{TIME, name, s};
+
+pub(super) fn connection() -> Connection {
+    Connection {
+        provider: name("intercom"),
+        display_name: s("Intercom"),
+        connection: name("team"),
+        is_default: true,
+        auth: s("api_key"),
+        state: ConnectionState::Connected,
+        source: Some(Source::Custom),
+        created_at: s(TIME),
+        rotated_at: Some(s(TIME)),
+        last_used: None,
+        expires_at: None,
+        hosts: vec![s("api.intercom.io")],
+        unconfirmed_hosts: vec![],
+        variables: vec![s("INTERCOM_API_KEY")],
+        slot: s("Authorization: Bearer"),
+        region: Some(s("eu")),
+        renews: true,
+        scopes: vec![s("read")],
+        flow: Some(OAuthFlow::Pkce),
+        base_url: Some(s("https://github.example.com")),
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        webhook: name("fin"),
+        scheme: name("intercom-fin"),
+        url: s("http://127.0.0.1:23981/"),
+        forward: s("http://127.0.0.1:3000/hooks"),
+        max_body: 1_048_576,
+        wait: 5,
+        created_at: s(TIME),
+        rotated_at: Some(s(TIME)),
+        secrets: Some(2),
+        accepted: 3,
+        refused: 2,
+        failed: 1,
+        problem: Some(s("look")),
+    }
+}
+
+pub(super) fn responses() -> Vec<Response> {
+    let granted = || vec![(name("intercom"), name("team"))];
+    vec![
+        Response::Done,
+        Response::Status(Status {
+            version: s("0.1.0"),
+            pid: 7,
+            started_at: s(TIME),
+            home: s("/home/u/.authsome"),
+            socket: s("/run/user/1/authsome/control.sock"),
+            proxy_port: Some(23_839),
+            vault: Vault {
+                store: s("keyring"),
+                chosen: true,
+                problem: None,
+                hint: None,
+            },
+            connections: 1,
+            runs: 2,
+            warnings: vec![s("look")],
+            manager: Some(s("systemd")),
+        }),
+        Response::Connections(vec![connection()]),
+        Response::Providers(Providers {
+            providers: vec![Provider {
+                provider: name("intercom"),
+                display_name: s("Intercom"),
+                auth: s("api_key"),
+                source: Source::Bundled,
+                not_yet: Some(s("because")),
+                hosts: vec![s("api.intercom.io")],
+                variables: vec![s("INTERCOM_API_KEY")],
+                key_pattern: Some(s("^x$")),
+                key_hint: None,
+                key_urls: vec![s("https://example.org/")],
+                connections: 1,
+                regions: vec![s("us"), s("eu")],
+                flows: vec![
+                    OAuthFlow::Pkce,
+                    OAuthFlow::DcrPkce,
+                    OAuthFlow::DeviceCode,
+                    OAuthFlow::ClientCredentials,
+                    OAuthFlow::JwtBearer,
+                ],
+                redirect_uri: Some(s("http://127.0.0.1:7998/callback/intercom")),
+            }],
+            problems: vec![s("problem")],
+        }),
+        Response::Connection(connection()),
+        Response::Revealed(Revealed {
+            provider: name("intercom"),
+            connection: name("team"),
+            secret: Secret::new(s("golden-secret")),
+        }),
+        Response::Definition { json: s("{}") },
+        Response::LoginStarted(LoginStarted {
+            login: name("abc"),
+            display_name: s("Intercom"),
+            connection: name("team"),
+            step: LoginStep::Form {
+                url: s("http://127.0.0.1:7998/login/x"),
+                moved_from: Some(7998),
+                asks: LoginAsks::ApiKey,
+            },
+            hint: Some(s("hint")),
+            key_urls: vec![s("https://example.org/")],
+            seconds_left: 600,
+        }),
+        Response::LoggedIn(LoggedIn {
+            provider: name("intercom"),
+            display_name: s("Intercom"),
+            connection: name("team"),
+            is_default: true,
+            replaced: false,
+            variables: vec![s("INTERCOM_API_KEY")],
+            store: s("keyring"),
+            runs: 1,
+            expires_at: Some(s(TIME)),
+            renews: true,
+            scopes: vec![s("read")],
+        }),
+        Response::Forgotten(Forgotten {
+            provider: name("intercom"),
+            connections: vec![name("team")],
+            new_default: None,
+            left: vec![name("personal")],
+            default_changed: true,
+            definition_removed: None,
+            revocations: vec![
+                (name("team"), Revocation::Revoked),
+                (name("b"), Revocation::NotOffered),
+                (name("c"), Revocation::Failed { reason: s("no") }),
+            ],
+        }),
+        Response::Registered(Registered {
+            provider: name("acme"),
+            file: s("/x/acme.json"),
+            replaced: true,
+            confirmed: vec![name("team")],
+            warnings: vec![],
+        }),
+        Response::Exported(vec![Exported {
+            provider: name("intercom"),
+            connection: name("team"),
+            variable: s("INTERCOM_API_KEY"),
+            value: Secret::new(s("golden-secret")),
+        }]),
+        Response::RunStarted(RunStarted {
+            run: name("run1"),
+            set: vec![(s("A"), s("b"))],
+            remove: vec![s("ALL_PROXY")],
+            warnings: vec![],
+            granted: granted(),
+        }),
+        Response::Runs(vec![Run {
+            run: name("run1"),
+            pid: 7,
+            program: s("curl"),
+            started_at: s(TIME),
+            valid_until: s(TIME),
+            granted: granted(),
+            unmatched: Unmatched::Tunnel,
+            injected: 3,
+            refused: 1,
+            problem: None,
+            expires_at: Some(s(TIME)),
+            keeps: true,
+        }]),
+        Response::Log {
+            lines: vec![s("{}")],
+        },
+        Response::LogVerified(LogVerified {
+            files: 1,
+            records: 2,
+            broken: None,
+            notes: vec![s("note")],
+        }),
+        Response::Doctor(vec![Check {
+            name: s("vault"),
+            outcome: Outcome::Warning,
+            found: s("found"),
+            remedy: Some(s("remedy")),
+        }]),
+        Response::WhoAmI(WhoAmI {
+            uid: 1000,
+            pid: 7,
+            home: s("/home/u/.authsome"),
+            store: s("file"),
+            run: Some(name("run1")),
+            granted: granted(),
+        }),
+        Response::Explained(Explained {
+            request: s("POST https://api.intercom.io/contacts"),
+            outcome: ExplainedOutcome::Refuse,
+            code: Some(s("denied_by_rule")),
+            message: s("a rule denies it"),
+            fix: Some(s("change the rule")),
+            provider: Some(name("intercom")),
+            connection: Some(name("team")),
+            slot: Some(s("Authorization: Bearer")),
+            run: None,
+            routes: vec![ExplainedRoute {
+                provider: name("intercom"),
+                connection: name("team"),
+                hosts: vec![s("api.intercom.io")],
+                path: s("/** except /fin/**"),
+                methods: s("*"),
+                slot: s("Authorization: Bearer"),
+                verdict: s("chosen"),
+                why: s("it fits"),
+            }],
+            rules: vec![ExplainedRule {
+                source: s("/p/authsome.toml"),
+                rule: s("deny POST /contacts/**"),
+                refuses: true,
+            }],
+            notes: vec![s("note")],
+        }),
+        Response::Webhooks(vec![webhook()]),
+        Response::WebhookStored(WebhookStored {
+            webhook: webhook(),
+            rotated: true,
+            store: s("keyring"),
+        }),
+        Response::WebhookVerified(WebhookVerified {
+            good: false,
+            code: Some(s("signature_wrong")),
+            reason: Some(s("it is of another secret")),
+        }),
+        Response::WebhookSigned {
+            headers: vec![(s("webhook-id"), s("msg_1"))],
+        },
+    ]
+}
+
+pub(super) fn response_name(response: &Response) -> (usize, &'static str) {
+    match response {
+        Response::Done => (0, "done"),
+        Response::Status(_) => (1, "status"),
+        Response::Connections(_) => (2, "connections"),
+        Response::Providers(_) => (3, "providers"),
+        Response::Connection(_) => (4, "connection"),
+        Response::Revealed(_) => (5, "revealed"),
+        Response::Definition { .. } => (6, "definition"),
+        Response::LoginStarted(_) => (7, "login_started"),
+        Response::LoggedIn(_) => (8, "logged_in"),
+        Response::Forgotten(_) => (9, "forgotten"),
+        Response::Registered(_) => (10, "registered"),
+        Response::Exported(_) => (11, "exported"),
+        Response::RunStarted(_) => (12, "run_started"),
+        Response::Runs(_) => (13, "runs"),
+        Response::Log { .. } => (14, "log"),
+        Response::LogVerified(_) => (15, "log_verified"),
+        Response::Doctor(_) => (16, "doctor"),
+        Response::WhoAmI(_) => (17, "who_am_i"),
+        Response::Explained(_) => (18, "explained"),
+        Response::Webhooks(_) => (19, "webhooks"),
+        Response::WebhookStored(_) => (20, "webhook_stored"),
+        Response::WebhookVerified(_) => (21, "webhook_verified"),
+        Response::WebhookSigned { .. } => (22, "webhook_signed"),
+    }
+}
