@@ -18,6 +18,7 @@ use std::time::Duration;
 use authsome_proto::LockNote;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::authority::Site;
@@ -325,6 +326,14 @@ impl Home {
     #[track_caller]
     pub fn login(&self, provider: &str) -> Output {
         self.login_with(provider, &self.canary(), &[])
+    }
+
+    /// The living runs, as `authsome runs` tells them.
+    #[track_caller]
+    pub fn runs(&self) -> Vec<Value> {
+        let listed = self.authsome(["runs", "--json"]).output().succeeded();
+        let listed = listed.json();
+        listed["runs"].as_array().expect("a list").clone()
     }
 
     /// Writes a file below [`Home::work`] and gives it to the home's user.

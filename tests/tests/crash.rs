@@ -57,23 +57,12 @@ fn a_running_child_works_again_with_the_same_port_token_and_ca() {
         assert_eq!(own_ca(&run), certificate);
     }
     let id = run.id().to_owned();
-    let runs = home
-        .authsome(["runs", "--json"])
-        .output()
-        .succeeded()
-        .json();
-    assert_eq!(runs["runs"][0]["run"], id.as_str());
+    assert_eq!(home.runs()[0]["run"], id.as_str());
     run.end();
     wait_until(
         "the resumed run to end with its process",
         Duration::from_secs(5),
-        || {
-            home.authsome(["runs", "--json"])
-                .output()
-                .succeeded()
-                .json()["runs"]
-                == serde_json::json!([])
-        },
+        || home.runs().is_empty(),
     );
 }
 

@@ -25,14 +25,8 @@ fn world() -> (StandIn, Home) {
     (stand_in, home)
 }
 
-/// The living runs as `runs` shows them.
-fn runs(home: &Home) -> Vec<Value> {
-    let listed = home.authsome(["runs", "--json"]).output().succeeded();
-    listed.json()["runs"].as_array().unwrap().clone()
-}
-
 fn run_of(home: &Home, id: &str) -> Option<Value> {
-    runs(home).into_iter().find(|run| run["run"] == id)
+    home.runs().into_iter().find(|run| run["run"] == id)
 }
 
 #[track_caller]
@@ -432,10 +426,10 @@ fn a_run_inside_keeps_the_kept_run_around_it() {
     let proxy = run.proxy();
     let lost = Kept::start(&home, "lost", &["--keep", "8h"], &leave("lost", "env -i"));
     wait_until_over(&home, lost.id());
-    assert_eq!(runs(&home).len(), 2, "the outer run and the inner one");
+    assert_eq!(home.runs().len(), 2, "the outer run and the inner one");
     assert_served(&proxy, &stand_in, &home);
     run.kill();
-    wait_until("both to be over", SOON, || runs(&home).is_empty());
+    wait_until("both to be over", SOON, || home.runs().is_empty());
     assert_dead(&proxy, &stand_in);
 }
 
@@ -607,7 +601,7 @@ fn a_tmux_server_keeps_its_run() {
         .env("TMUX_TMPDIR", home.work())
         .output()
         .succeeded();
-    let listed = runs(&home);
+    let listed = home.runs();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!(listed[0]["program"], "tmux");
     let id = listed[0]["run"].as_str().unwrap().to_owned();
@@ -714,6 +708,6 @@ fn runs_that_wait_for_the_vault_say_so() {
         run_of(&home, run.id()).unwrap()["problem"].is_null()
     });
     assert_served(&proxy, &stand_in, &home);
-    assert_eq!(runs(&home).len(), 1);
+    assert_eq!(home.runs().len(), 1);
     assert_dead(&dead, &stand_in);
 }

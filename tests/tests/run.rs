@@ -337,11 +337,7 @@ fn the_run_ends_with_its_process_also_for_what_it_left_behind() {
     let output = home.run_shell(&script).output().succeeded();
     assert_eq!(output.stdout, "started\n");
     wait_until("the run to be over", Duration::from_secs(5), || {
-        home.authsome(["runs", "--json"])
-            .output()
-            .succeeded()
-            .json()["runs"]
-            == serde_json::json!([])
+        home.runs().is_empty()
     });
     stand_in.forget();
     home.write("go", "");
@@ -396,12 +392,7 @@ fn a_process_that_took_over_a_dead_runs_pid_gets_nothing() {
         // the port went with the last run
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused),
     }
-    let runs = home
-        .authsome(["runs", "--json"])
-        .output()
-        .succeeded()
-        .json();
-    assert_eq!(runs["runs"], serde_json::json!([]));
+    assert!(home.runs().is_empty());
     assert_eq!(stand_in.requests().len(), 0);
     drop(squatter);
 }
@@ -550,10 +541,6 @@ fn runs_are_listed_while_they_live() {
     );
     run.end();
     wait_until("the run to be gone", Duration::from_secs(5), || {
-        home.authsome(["runs", "--json"])
-            .output()
-            .succeeded()
-            .json()["runs"]
-            == serde_json::json!([])
+        home.runs().is_empty()
     });
 }

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use authsome_tests::raw::Proxy;
 use authsome_tests::{Home, Running, StandIn, wait_for, wait_until};
-use serde_json::Value;
 
 const HOST: &str = "api.intercom.io";
 
@@ -33,15 +32,9 @@ fn world() -> (StandIn, Home) {
     (stand_in, home)
 }
 
-/// The living runs as `runs` shows them.
-fn runs(home: &Home) -> Vec<Value> {
-    let listed = home.authsome(["runs", "--json"]).output().succeeded();
-    listed.json()["runs"].as_array().unwrap().clone()
-}
-
 #[track_caller]
 fn wait_until_no_run(home: &Home) {
-    wait_until("the end of all runs", SOON, || runs(home).is_empty());
+    wait_until("the end of all runs", SOON, || home.runs().is_empty());
 }
 
 /// Bash, fish and zsh as a person has them, without files of the person's.

@@ -4,7 +4,6 @@
 //! Their packages are installed once, into a folder of the build. A program ends when its input
 //! does, so that none outlives the test, however the test ends.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::binaries::on_path;
 use crate::stage;
 
 /// How long an answer may take: starting a browser on a busy machine takes seconds.
@@ -165,37 +163,11 @@ impl Drop for Program {
 
 /// The folder of the programs with their packages; installs them unless that was done.
 fn staged() -> PathBuf {
-    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
-        assert!(
-            on_path(program).is_some(),
-            "`{program}` is missing (package {package}); `sh tests/run.sh` installs it"
-        );
-    }
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/oauth");
     let folder = build_folder().join("tmp/oauth");
     let _lock = stage::lock(&folder);
     let stage = folder.join("node");
-    let packages = sources.join("package.json");
-    let made_of = fs::read_to_string(&packages).expect("it is part of the tests");
-    stage::make(&stage, &made_of, || {
-        fs::copy(&packages, stage.join("package.json")).expect("a copy is made");
-        stage::run(
-            Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--no-save"])
-                .current_dir(&stage),
-        );
-    });
-    for name in SOURCES {
-        let text = fs::read(sources.join(name)).expect("it is part of the tests");
-        let staged = stage.join(name);
-        if fs::read(&staged).is_ok_and(|known| known == text) {
-            continue;
-        }
-        // another test may be reading the older one: it is replaced, not written over
-        let new = stage.join(format!("{name}.new"));
-        fs::write(&new, text).expect("the folder can be written");
-        fs::rename(new, staged).expect("the folder can be written");
-    }
+    stage::node(&stage, &sources, &SOURCES, &[]);
     stage
 }
 

@@ -7,11 +7,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use authsome_tests::process::Running;
-use authsome_tests::{Home, binaries, stage};
+use authsome_tests::{Home, stage};
 use serde_json::Value;
 
 /// How long a scenario may take; most of it is the suite's own start.
@@ -116,41 +115,16 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 
 /// The folder of the programs with their packages; installs them unless that was done.
 fn installed() -> PathBuf {
-    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
-        assert!(
-            binaries::on_path(program).is_some(),
-            "`{program}` is missing (package {package}); `sh tests/run.sh` installs it"
-        );
-    }
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mcp");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mcp");
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => panic!("there is no Node from npm for {other}"),
+    };
+    let node = format!("node22@npm:node-linux-{machine}@{NODE}");
     let _lock = stage::lock(&folder);
     let stage = folder.join("node");
-    let packages = sources.join("package.json");
-    let made_of = fs::read_to_string(&packages).expect("it is part of the tests") + NODE;
-    stage::make(&stage, &made_of, || {
-        fs::copy(&packages, stage.join("package.json")).expect("a copy is made");
-        let machine = match std::env::consts::ARCH {
-            "x86_64" => "x64",
-            "aarch64" => "arm64",
-            other => panic!("there is no Node from npm for {other}"),
-        };
-        stage::run(
-            Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--no-save"])
-                .arg(format!("node22@npm:node-linux-{machine}@{NODE}"))
-                .current_dir(&stage),
-        );
-    });
-    for name in SOURCES {
-        let text = fs::read(sources.join(name)).expect("it is part of the tests");
-        let staged = stage.join(name);
-        if fs::read(&staged).is_ok_and(|known| known == text) {
-            continue;
-        }
-        let new = stage.join(format!("{name}.new"));
-        fs::write(&new, text).expect("the folder can be written");
-        fs::rename(new, staged).expect("the folder can be written");
-    }
+    stage::node(&stage, &sources, &SOURCES, &[&node]);
     stage
 }

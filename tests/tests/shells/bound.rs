@@ -8,8 +8,6 @@ use authsome_proto::request::{RunLife, RunStart};
 use authsome_proto::{ClientFrame, ErrorCode, Request, Response, ServerFrame, WireError, frame};
 use authsome_tests::Home;
 
-use super::runs;
-
 struct Client {
     stream: UnixStream,
     next: u32,
@@ -81,14 +79,14 @@ fn l3_a_run_is_about_a_process_above_the_asker_and_no_other() {
         refused(client.start(pid, RunLife::Process), bad, "cannot be about");
     }
     assert!(client.start(u32::MAX, RunLife::Process).is_err());
-    assert_eq!(runs(&home).len(), 0);
+    assert_eq!(home.runs().len(), 0);
     child.kill().unwrap();
     child.wait().unwrap();
     // its parent and itself
     let parent = std::os::unix::process::parent_id();
     for pid in [parent, std::process::id()] {
         let run = client.start(pid, RunLife::Process).unwrap();
-        let listed = runs(&home);
+        let listed = home.runs();
         let shown = listed.iter().find(|it| it["run"] == run.as_str()).unwrap();
         assert_eq!(shown["pid"], pid);
     }
@@ -124,7 +122,7 @@ fn the_same_wishes_give_the_same_run_and_others_another_up_to_a_limit() {
         "are about process",
     );
     assert_eq!(client.start(us, RunLife::Process).unwrap(), first);
-    assert_eq!(runs(&home).len(), 16);
+    assert_eq!(home.runs().len(), 16);
     home.authsome(["runs", "stop", &first]).output().succeeded();
     let again = client.start(us, RunLife::Process).unwrap();
     assert_ne!(again, first);

@@ -2,7 +2,7 @@
 
 use authsome_tests::{Home, wait_until};
 
-use super::{HOST, SOON, Shell, Terminal, runs, wait_until_no_run, world};
+use super::{HOST, SOON, Shell, Terminal, wait_until_no_run, world};
 
 /// The function as the page has it.
 fn recipe() -> String {
@@ -62,7 +62,7 @@ fn a_folder_has_its_run_and_leaving_it_leaves_the_run() {
         assert!(!two.is_empty() && two != one, "{shell:?}: other wishes");
         assert_eq!(go("one"), one, "{shell:?}");
         assert_eq!(go("two"), two, "{shell:?}");
-        assert_eq!(runs(&home).len(), 2, "{shell:?}");
+        assert_eq!(home.runs().len(), 2, "{shell:?}");
 
         stand_in.forget();
         let status = "curl -sS -o /dev/null -w '%{http_code}'";
@@ -96,11 +96,11 @@ fn a_run_that_was_stopped_is_replaced_at_the_next_prompt() {
     terminal.run(prompt(Shell::Bash));
     let run = terminal.run("printenv AUTHSOME_RUN");
     home.authsome(["runs", "stop", &run]).output().succeeded();
-    wait_until("its folder to be gone", SOON, || runs(&home).is_empty());
+    wait_until("its folder to be gone", SOON, || home.runs().is_empty());
     terminal.run(prompt(Shell::Bash));
     let next = terminal.run("printenv AUTHSOME_RUN");
     assert!(!next.is_empty() && next != run, "{run} {next}");
-    assert_eq!(runs(&home).len(), 1);
+    assert_eq!(home.runs().len(), 1);
     terminal.exit();
     wait_until_no_run(&home);
 }

@@ -2,7 +2,7 @@
 
 use authsome_tests::{Home, LiveRun, wait_until};
 
-use super::{HOST, SOON, Shell, Terminal, runs, wait_until_no_run, world};
+use super::{HOST, SOON, Shell, Terminal, wait_until_no_run, world};
 
 #[test]
 fn in_each_shell_requests_get_the_key_until_the_shell_ends() {
@@ -37,7 +37,7 @@ fn in_each_shell_requests_get_the_key_until_the_shell_ends() {
             let inner = terminal.run("(eval \"$(authsome env)\"; printenv AUTHSOME_RUN)");
             assert_eq!(inner, run, "{shell:?}");
         }
-        assert_eq!(runs(&home).len(), 1, "{shell:?}");
+        assert_eq!(home.runs().len(), 1, "{shell:?}");
 
         let proxy = terminal.proxy();
         assert_eq!(proxy.get(HOST, "/me").unwrap().status, 200);
@@ -274,7 +274,7 @@ fn a_shell_that_ends_takes_the_runs_inside_with_it() {
         .args(["-c", script])
         .output()
         .succeeded();
-    wait_until("no run", SOON, || runs(&home).is_empty());
+    wait_until("no run", SOON, || home.runs().is_empty());
     let pid = std::fs::read_to_string(home.work().join("left")).unwrap();
     let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
     let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
