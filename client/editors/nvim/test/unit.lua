@@ -39,6 +39,18 @@ local function system(files, contents)
   }
 end
 
+-- A client of a daemon in miniature.
+local function client_of(fake)
+  return client.new({
+    build = 'test',
+    authsome = 'authsome',
+    env = function()
+      return { AUTHSOME_HOME = fake.home }
+    end,
+    daemon = error,
+  })
+end
+
 local tests = {}
 local function test(name, body)
   tests[#tests + 1] = { name, body }
@@ -470,14 +482,7 @@ end)
 
 test('a request that nobody answers is called back once, and so is one that is given up', function()
   local fake = require('fake').start({})
-  local asked = client.new({
-    build = 'test',
-    authsome = 'authsome',
-    env = function()
-      return { AUTHSOME_HOME = fake.home }
-    end,
-    daemon = error,
-  })
+  local asked = client_of(fake)
   local calls = {}
   asked:request('status', function(failure)
     calls[#calls + 1] = failure.code
@@ -502,14 +507,7 @@ test('ids are never used twice on a connection', function()
       reply.answer('done')
     end,
   })
-  local asked = client.new({
-    build = 'test',
-    authsome = 'authsome',
-    env = function()
-      return { AUTHSOME_HOME = fake.home }
-    end,
-    daemon = error,
-  })
+  local asked = client_of(fake)
   local was, codes = client.IDS_MAX, {}
   client.IDS_MAX = 3
   for i = 1, 5 do
@@ -530,14 +528,7 @@ end)
 test('something else on the socket is told, and a greeting of another version too', function()
   local of = function(answer)
     local fake = require('fake').start({}, { hello = answer })
-    local asked = client.new({
-      build = 'test',
-      authsome = 'authsome',
-      env = function()
-        return { AUTHSOME_HOME = fake.home }
-      end,
-      daemon = error,
-    })
+    local asked = client_of(fake)
     local failure
     asked:request('status', function(problem)
       failure = problem
@@ -566,14 +557,7 @@ test('garbage behind the greeting is not for us, and too large a frame ends the 
   }
   for i, way in ipairs(ways) do
     local fake = require('fake').start({ status = way })
-    local asked = client.new({
-      build = 'test',
-      authsome = 'authsome',
-      env = function()
-        return { AUTHSOME_HOME = fake.home }
-      end,
-      daemon = error,
-    })
+    local asked = client_of(fake)
     local outcome
     asked:request('status', function(failure, name)
       outcome = failure and failure.code or name
