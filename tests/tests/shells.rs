@@ -151,6 +151,20 @@ impl Terminal {
         })
     }
 
+    /// Completes `line` to `whole`. Like a person it presses TAB again where nothing came: a busy
+    /// daemon is not waited for.
+    #[track_caller]
+    fn completes(&mut self, line: &str, whole: &str) {
+        let begun = Instant::now();
+        loop {
+            let words = self.completed(line).join(" ");
+            if words == whole {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "{line:?} became {words:?}");
+        }
+    }
+
     /// Waits until the screen shows `text` behind what is there now.
     #[track_caller]
     fn shows(&self, before: usize, text: &str) {

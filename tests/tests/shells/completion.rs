@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
-use authsome_tests::{Home, LiveRun};
+use authsome_tests::{Home, LiveRun, wait_until};
 
-use super::{PROMPT, Shell, Terminal};
+use super::{PROMPT, SOON, Shell, Terminal};
 
 /// A home with connections, and a program `zzz-tool` that completes its arguments by itself.
 fn home() -> Home {
@@ -67,15 +67,10 @@ fn each_shell_completes_commands_options_and_what_the_daemon_knows() {
                 "authsome connections set-default intercom team",
             ),
         ] {
-            let words: Vec<&str> = words.split(' ').collect();
-            assert_eq!(terminal.completed(typed), words, "{shell:?} {typed:?}");
+            terminal.completes(typed, words);
         }
         let typed = format!("authsome runs stop {}\t", &id[..6]);
-        assert_eq!(
-            terminal.completed(&typed),
-            ["authsome", "runs", "stop", &id],
-            "{shell:?}"
-        );
+        terminal.completes(&typed, &format!("authsome runs stop {id}"));
         terminal.exit();
     }
     run.end();
@@ -142,8 +137,9 @@ fn a_hostile_description_is_shown_and_does_nothing() {
         let file = home.write("acme.json", definition.to_string());
         home.authsome(["register"]).arg(&file).output().succeeded();
     }
-    let offered = complete(&home, &["login", "acme-"]);
-    assert_eq!(offered.len(), 3, "{offered:?}");
+    wait_until("both to be offered", SOON, || {
+        complete(&home, &["login", "acme-"]).len() == 3
+    });
     for shell in Shell::ALL {
         let mut terminal = Terminal::open(&home, shell);
         terminal.run(shell.completion());
@@ -156,11 +152,7 @@ fn a_hostile_description_is_shown_and_does_nothing() {
         let before = terminal.screen_len();
         terminal.keys("\u{3}");
         terminal.shows(before, PROMPT);
-        assert_eq!(
-            terminal.completed("authsome login acme-ho\t"),
-            ["authsome", "login", "acme-hostile"],
-            "{shell:?}"
-        );
+        terminal.completes("authsome login acme-ho\t", "authsome login acme-hostile");
         terminal.exit();
         assert!(!home.work().join("pwned").exists(), "{shell:?}");
     }
