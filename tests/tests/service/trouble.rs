@@ -228,3 +228,22 @@ fn a_daemon_that_hangs_is_replaced_by_a_restart() {
     assert_ne!(user.service_pid(), Some(pid));
     user.authsome(["list"]).output().succeeded();
 }
+
+/// L3: what a service of the user's asks for ends with that service, not with the user's last session.
+#[test]
+fn l3_a_run_is_not_about_the_service_manager() {
+    let (user, _stand_in) = served();
+    let program = user.root().join("bin/authsome");
+    let service = |line: &str| {
+        user.command("systemd-run")
+            .args(["--user", "--quiet", "--wait", "--pipe", "--collect", "--"])
+            .args(["sh", "-c", line, "sh"])
+            .arg(&program)
+            .output()
+    };
+    let refused = service("\"$1\" env --json --pid $PPID; echo \"=$?\"").succeeded();
+    assert!(refused.stderr.contains("manages your"), "{refused}");
+    assert_eq!(refused.stdout, "=1\n", "{refused}");
+    let own = service("\"$1\" env --json >/dev/null && \"$1\" runs --json").succeeded();
+    assert_eq!(own.json()["runs"].as_array().unwrap().len(), 1, "{own}");
+}
