@@ -33,9 +33,12 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 # cargo splits this variable at the unit separator, so that a path may have spaces
 unit=$(printf '\037')
 CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo$unit--remap-path-prefix=$root=/authsome"
-CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$root=/authsome"
+# the crate `cc` reads these as a shell would when it is told so: a path may have spaces there, too
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+CFLAGS="-ffile-prefix-map=$(quoted "$cargo_home")=/cargo -ffile-prefix-map=$(quoted "$root")=/authsome"
+CC_SHELL_ESCAPED_FLAGS=1
 CARGO_TARGET_DIR=$root/target/package/build
-export CARGO_ENCODED_RUSTFLAGS CFLAGS CARGO_TARGET_DIR CARGO_INCREMENTAL=0
+export CARGO_ENCODED_RUSTFLAGS CFLAGS CC_SHELL_ESCAPED_FLAGS CARGO_TARGET_DIR CARGO_INCREMENTAL=0
 
 # a target is always named: without one the flags would also go to build scripts, and a build for the
 # host and a build for musl would share a folder
