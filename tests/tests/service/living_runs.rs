@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use authsome_tests::{StandIn, UserManager, wait_until};
 use nix::sys::signal::{Signal, kill};
@@ -170,6 +171,20 @@ fn a_run_keeps_port_token_and_ca_through_restart_crash_hang_and_upgrade() {
     assert!(TcpStream::connect(("127.0.0.1", own)).is_err());
 }
 
+/// The other half of the watchdog: what does not hang is not ended.
+#[test]
+fn the_watchdog_leaves_a_daemon_alone_that_does_not_hang() {
+    let (user, _stand_in) = served();
+    user.drop_in("WatchdogSec=4s\n");
+    user.authsome(["daemon", "restart"]).output().succeeded();
+    user.authsome(["status"]).output().succeeded();
+    let pid = user.service_pid();
+    // twice as long as a daemon lives that says nothing
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(user.service_pid(), pid);
+    assert_eq!(user.property("authsome.service", "NRestarts"), "0");
+}
+
 /// The manager holds the ports: whoever connects while there is no daemon waits.
 #[test]
 fn while_the_daemon_is_away_nobody_is_refused() {
@@ -200,7 +215,7 @@ fn an_idle_daemon_goes_and_comes_back_but_never_under_a_living_run() {
     assert_eq!(user.property("authsome.socket", "ActiveState"), "active");
     let mut run = live_run(&user);
     let pid = user.service_pid().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
     assert_eq!(user.service_pid(), Some(pid), "a run lives");
     assert_eq!(ask(&mut run), "200");
     run.end();

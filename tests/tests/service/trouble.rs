@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use super::{ask, live_run, proxy_port, served, user, wait_for_state};
 
@@ -227,6 +228,25 @@ fn a_daemon_that_hangs_is_replaced_by_a_restart() {
     user.authsome(["daemon", "restart"]).output().succeeded();
     assert_ne!(user.service_pid(), Some(pid));
     user.authsome(["list"]).output().succeeded();
+}
+
+/// A daemon that was started by hand, and told to end a moment ago, drains before it lets go of its home.
+#[test]
+fn a_daemon_that_is_still_ending_is_waited_for() {
+    let (user, _stand_in) = served();
+    user.systemctl(["stop", "authsome.service"])
+        .output()
+        .succeeded();
+    wait_for_state(&user, "authsome.service", "inactive");
+    let home = fs::File::open(user.root().join("h/.authsome/daemon.lock")).unwrap();
+    home.lock().unwrap();
+    let status = user.authsome(["status"]).spawn();
+    wait_for_state(&user, "authsome.service", "activating");
+    std::thread::sleep(Duration::from_secs(1));
+    drop(home);
+    assert_eq!(status.wait().code(), Some(0));
+    assert_eq!(user.daemon_pid(), user.service_pid());
+    assert_eq!(user.property("authsome.service", "NRestarts"), "0");
 }
 
 /// L3: what a service of the user's asks for ends with that service, not with the user's last session.
