@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
 
 use authsome_tests::{Home, LiveRun, wait_until};
 
@@ -210,11 +211,15 @@ fn a_daemon_that_does_not_answer_is_not_waited_for() {
     let pid = i32::try_from(home.daemon_pid().unwrap()).unwrap();
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
     let offered = complete(&home, &["login", "intercom"]);
     let runs = complete(&home, &["runs", "stop", ""]);
+    let took = begun.elapsed();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     assert_eq!(offered[..2], ["words", "intercom\t"]);
     assert!(runs.is_empty());
+    // other commands give a daemon that hangs 10 s each
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]
