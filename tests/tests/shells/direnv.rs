@@ -22,15 +22,20 @@ fn prepare(home: &Home) {
         ("one", "use authsome\n"),
         ("two", "use authsome --only github,intercom --for 1h\n"),
     ] {
-        let folder = home.work().join(folder);
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join(".envrc"), text).unwrap();
-        home.command("direnv")
-            .arg("allow")
-            .current_dir(&folder)
-            .output()
-            .succeeded();
+        folder_with(home, folder, text);
     }
+}
+
+/// Makes a folder whose settings are `text`.
+fn folder_with(home: &Home, name: &str, text: &str) {
+    let folder = home.work().join(name);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(".envrc"), text).unwrap();
+    home.command("direnv")
+        .arg("allow")
+        .current_dir(&folder)
+        .output()
+        .succeeded();
 }
 
 /// What a prompt does. It is done by hand, so that a test knows when it is done.
@@ -111,15 +116,7 @@ fn l3_direnv_under_a_program_in_a_run_leads_out_of_nothing() {
     let (_stand_in, home) = world();
     prepare(&home);
     for (name, text) in [("wide", "tunnel"), ("narrow", "deny")] {
-        let folder = home.work().join(name);
-        std::fs::create_dir(&folder).unwrap();
-        let text = format!("use authsome --unmatched {text}\n");
-        std::fs::write(folder.join(".envrc"), text).unwrap();
-        home.command("direnv")
-            .arg("allow")
-            .current_dir(&folder)
-            .output()
-            .succeeded();
+        folder_with(&home, name, &format!("use authsome --unmatched {text}\n"));
     }
     let script = "cd narrow; eval \"$(direnv export bash)\"
         sh -c 'cd ../wide; direnv export bash | grep -c \"export AUTHSOME_RUN\"; exit 0'
