@@ -249,15 +249,17 @@ impl Standing {
         if !matches!(self.phase, Phase::Waiting) {
             return;
         }
+        let or_no_page = |said: Option<String>| Some(said.unwrap_or_else(|| NO_PAGE.to_owned()));
         let (word, say) = match &self.step {
             LoginStep::Form { url, asks, .. } => {
-                ("form", Some(web(url).map(|url| self.say_form(&url, asks))))
+                let say = web(url).map(|url| self.say_form(&url, asks));
+                ("form", or_no_page(say))
             }
             LoginStep::Authorize {
                 url, redirect_uri, ..
             } => {
                 let say = web(url).map(|url| self.say_authorize(&url, redirect_uri));
-                ("authorize", Some(say))
+                ("authorize", or_no_page(say))
             }
             LoginStep::Device { url, code, .. } => {
                 let (code, name) = (printable(code), printable(&self.display_name));
@@ -267,7 +269,7 @@ impl Standing {
                         "Please open {url} in any browser and log in to {name} with the code {code}."
                     )
                 });
-                ("device", Some(say))
+                ("device", or_no_page(say))
             }
             LoginStep::Enter { .. } => ("enter", None),
             LoginStep::Wait => ("wait", None),
@@ -277,7 +279,7 @@ impl Standing {
             put("url", json!(url));
         }
         if let Some(say) = say {
-            put("say_to_person", json!(say.as_deref().unwrap_or(NO_PAGE)));
+            put("say_to_person", json!(say));
         }
     }
 
