@@ -2,12 +2,15 @@
 //! nobody else's business; nothing that arrives on it breaks it.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use authsome_proto::hello::{Encoding, Hello};
-use authsome_proto::{ClientFrame, Request, ServerFrame, frame, hello};
+use authsome_proto::request::{Login, LoginVia};
+use authsome_proto::response::LoginStep;
+use authsome_proto::{ClientFrame, Request, Response, ServerFrame, frame, hello};
 use authsome_tests::user::is_root;
 use authsome_tests::{Home, PlainUser, wait_until};
 
@@ -285,19 +288,9 @@ fn a_client_of_a_later_protocol_is_told_so() {
 fn several_requests_in_flight_are_each_answered_once() {
     let home = Home::new();
     home.authsome(["status"]).output().succeeded();
-    let mut stream = UnixStream::connect(home.control_socket()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream.write_all(&hello_frame()).unwrap();
-    frame::read(&mut stream, hello::HELLO_MAX).unwrap();
+    let mut stream = greeted(&home);
     for id in 1..=20 {
-        let request = ClientFrame::Request {
-            id,
-            request: Request::Status,
-        };
-        let payload = frame::encode(&request, Encoding::BINCODE).unwrap();
-        frame::write(&mut stream, &payload).unwrap();
+        say(&mut stream, id, Request::Status);
     }
     let mut answered = Vec::new();
     while answered.len() < 20 {
@@ -312,6 +305,47 @@ fn several_requests_in_flight_are_each_answered_once() {
     }
     answered.sort_unstable();
     assert_eq!(answered, (1..=20).collect::<Vec<_>>());
+}
+
+/// Somebody who presses Ctrl-C at once: the client asks to wait, and is gone before it is served.
+#[test]
+fn a_login_is_given_up_although_its_client_left_at_once() {
+    let home = Home::new();
+    home.authsome(["status"]).output().succeeded();
+    let mut pages = Vec::new();
+    for number in 0..20 {
+        let mut stream = greeted(&home);
+        let request = Request::Login(Login {
+            provider: "intercom".parse().unwrap(),
+            connection: Some(format!("c{number}").parse().unwrap()),
+            force: false,
+            via: LoginVia::Form,
+            region: None,
+            flow: None,
+            scopes: Vec::new(),
+            base_url: None,
+            client_id: None,
+        });
+        say(&mut stream, 1, request);
+        let payload = frame::read(&mut stream, frame::FRAME_MAX).unwrap();
+        let answer = frame::decode::<ServerFrame>(&payload, Encoding::BINCODE).unwrap();
+        let ServerFrame::Answer { result, .. } = answer else {
+            panic!("{answer:?}");
+        };
+        let Ok(Response::LoginStarted(begun)) = result else {
+            panic!("{result:?}");
+        };
+        let LoginStep::Form { url, .. } = &begun.step else {
+            panic!("{begun:?}");
+        };
+        pages.push(url.split('/').nth(2).unwrap().to_owned());
+        let login = begun.login.clone();
+        say(&mut stream, 2, Request::LoginWait { login });
+    }
+    pages.dedup();
+    wait_until("the pages to be gone", Duration::from_secs(20), || {
+        pages.iter().all(|page| TcpStream::connect(page).is_err())
+    });
 }
 
 /// L7.
@@ -430,6 +464,23 @@ fn hello_frame() -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::write(&mut bytes, &hello.to_bytes()).unwrap();
     bytes
+}
+
+/// A connection on which both have greeted.
+fn greeted(home: &Home) -> UnixStream {
+    let mut stream = UnixStream::connect(home.control_socket()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream.write_all(&hello_frame()).unwrap();
+    frame::read(&mut stream, hello::HELLO_MAX).unwrap();
+    stream
+}
+
+fn say(stream: &mut UnixStream, id: u32, request: Request) {
+    let request = ClientFrame::Request { id, request };
+    let payload = frame::encode(&request, Encoding::BINCODE).unwrap();
+    frame::write(stream, &payload).unwrap();
 }
 
 /// Everybody may pass to `socket` and write to it.

@@ -9,13 +9,16 @@ mod subscribe;
 
 use authsome_proto::{Request, Response, WireError};
 
+pub use login::GiveUp;
+
 use super::session::{Caller, Replies};
 use crate::broker;
 
-/// Handles one request.
+/// Handles one request; `gives_up` is what it has of [`GiveUp::of`].
 pub async fn handle(
     caller: &Caller,
     request: Request,
+    gives_up: Option<GiveUp>,
     replies: &Replies,
 ) -> Result<Response, WireError> {
     let broker = &caller.broker;
@@ -53,7 +56,7 @@ pub async fn handle(
             .begin_server_login(server, by)
             .await
             .map(Response::LoginStarted),
-        Request::LoginWait { login } => login::wait(broker, login, by, replies).await,
+        Request::LoginWait { login } => login::wait(broker, login, gives_up, replies).await,
         Request::LoginCancel { login } => broker.cancel_login(&login).map(|()| Response::Done),
         Request::Logout {
             provider,

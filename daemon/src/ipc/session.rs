@@ -30,7 +30,7 @@ use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{Budget, Codec, Incoming, Room};
-use super::handlers;
+use super::handlers::{self, GiveUp};
 use super::peer::Peer;
 use super::rights;
 use super::seats::Seat;
@@ -155,7 +155,9 @@ where
                         seat.asks();
                         let replies = Replies { id, cancelled: token, outgoing: outgoing.clone() };
                         let caller = Arc::clone(&caller);
-                        tasks.spawn(answer(caller, request, replies, room));
+                        // made here: a task that is dropped before it first runs holds it all the same
+                        let gives_up = GiveUp::of(&request, &caller.broker, caller.peer.pid);
+                        tasks.spawn(answer(caller, request, gives_up, replies, room));
                     }
                 }
                 wipe(payload);
@@ -256,7 +258,13 @@ async fn granted(asked: &mut Option<Asked>) -> Result<Room, FrameError> {
 }
 
 /// Handles a request and answers it; `room` is what its frame takes, until it was handled.
-async fn answer(caller: Arc<Caller>, request: Request, replies: Replies, room: Option<Room>) {
+async fn answer(
+    caller: Arc<Caller>,
+    request: Request,
+    gives_up: Option<GiveUp>,
+    replies: Replies,
+    room: Option<Room>,
+) {
     let result = if !rights::allowed_inside_run(&request) && caller.inside_run() {
         Err(WireError::new(
             ErrorCode::RefusedInsideRun,
@@ -268,7 +276,9 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies, room: O
         // apart
         let (caller, replies) = (Arc::clone(&caller), replies.clone());
         let change =
-            tokio::spawn(async move { handlers::handle(&caller, request, &replies).await });
+            tokio::spawn(
+                async move { handlers::handle(&caller, request, gives_up, &replies).await },
+            );
         change.await.unwrap_or_else(|_| {
             Err(WireError::new(
                 ErrorCode::Internal,
@@ -276,7 +286,7 @@ async fn answer(caller: Arc<Caller>, request: Request, replies: Replies, room: O
             ))
         })
     } else {
-        handlers::handle(&caller, request, &replies).await
+        handlers::handle(&caller, request, gives_up, &replies).await
     };
     drop(room);
     // a client that left does not want its answer

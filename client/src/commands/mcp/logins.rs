@@ -41,11 +41,14 @@ impl Logins {
     /// Waits from now on for a login, on the connection that it was begun on.
     pub(super) fn wait_for(
         &self,
-        daemon: Daemon,
+        mut daemon: Daemon,
         begun_with: Option<Login>,
         standing: Standing,
     ) -> Result<Arc<Waiting>, Failure> {
         let login = standing.login().clone();
+        // before anybody hears of the login: this process may be ended at once, and then the daemon is
+        // to know that nobody waits any more
+        let sent = daemon.send(Request::LoginWait { login })?;
         let waiting = Arc::new(Waiting {
             begun_with,
             standing: Mutex::new(standing),
@@ -67,7 +70,7 @@ impl Logins {
         let ours = Arc::clone(&waiting);
         std::thread::Builder::new()
             .name("login".into())
-            .spawn(move || ours.follow(daemon, login))
+            .spawn(move || ours.follow(daemon, sent))
             .map_err(|error| Failure::failed("cannot wait for the login").because(&error))?;
         known.push(Arc::clone(&waiting));
         Ok(waiting)
@@ -132,8 +135,8 @@ impl Waiting {
     }
 
     /// Listens to the daemon until the login is over.
-    fn follow(&self, mut daemon: Daemon, login: LoginId) {
-        let end = follow(&mut daemon, login, &mut |stage| {
+    fn follow(&self, mut daemon: Daemon, sent: u32) {
+        let end = follow(&mut daemon, sent, &mut |stage| {
             lock(&self.standing).hear(stage);
             self.changed.notify_all();
         });
@@ -144,10 +147,9 @@ impl Waiting {
 
 fn follow(
     daemon: &mut Daemon,
-    login: LoginId,
+    sent: u32,
     hear: &mut dyn FnMut(authsome_proto::LoginStage),
 ) -> Result<authsome_proto::Response, Failure> {
-    let sent = daemon.send(Request::LoginWait { login })?;
     loop {
         match daemon.next(TICK)? {
             Some(ServerFrame::Answer { id, result }) if id == sent => {
