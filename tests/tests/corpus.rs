@@ -74,6 +74,12 @@ fn provider_json() {
     );
 }
 
+/// Deliveries of a sender, and what only looks like one.
+#[test]
+fn webhook_header() {
+    replay("webhook_header", fuzz::webhook_header::check, &[]);
+}
+
 #[test]
 fn saved_inputs_are_the_bytes_that_were_found() {
     let list = "# a comment\n\nplain /a?b=c\n\\x00\\xff\\x5c\\x23x41\n";

@@ -11,3 +11,4 @@ pub mod ipc_frame;
 pub mod path_scope;
 pub mod provider_json;
 pub mod routes;
+pub mod webhook_header;
