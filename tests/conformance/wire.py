@@ -1,7 +1,6 @@
 """What goes over the socket, as docs/protocol.md has it: places, frames, the opening, two encodings."""
 import json
 import os
-import pathlib
 import re
 import socket
 import stat
