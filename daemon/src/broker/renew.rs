@@ -221,8 +221,9 @@ impl Broker {
         state::of(record, Timestamp::now(), is_failing)
     }
 
-    /// Returns once no renewal of this connection is under way: before its tokens are given back,
-    /// so that the ones that are on their way are, too.
+    /// Returns once no renewal of this connection is under way, or its new token is here and cannot be
+    /// stored: before its tokens are given back, so that the ones that are on their way are, too. What
+    /// cannot be stored is given back by its own flight, when it finds the connection gone.
     pub async fn renewal_landed(&self, provider: &ProviderName, connection: &ConnectionName) {
         let key = (provider.clone(), connection.clone());
         let flight = self.renewals.lines().get(&key).and_then(Line::in_flight);

@@ -14,7 +14,7 @@ use super::credentials::Lookup;
 use super::run::Run;
 use super::upstream::Settings;
 use crate::connections::{ConnectionRecord, ConnectionState};
-use crate::providers::{Definition, RouteRule, Source, hosts_gained};
+use crate::providers::{Definition, Entry, RouteRule, Source, hosts_gained};
 use crate::proxy::{Reach, RouteCredential};
 use crate::routing::{Choice, Endpoint, HostPattern, PathScope, Route, RouteTable};
 use crate::vault::VaultError;
@@ -231,22 +231,32 @@ impl Broker {
             let entry = catalogue.find(record.provider.as_str())?;
             entry.definition.applied(Some(record.base_url.as_deref()?))
         });
-        let definitions = catalogue
+        let others = servers.chain(run.remembered()).flat_map(|definition| {
+            let entry = catalogue.find(definition.name.as_str());
+            guarded(&definition, entry, definition.endpoints())
+        });
+        catalogue
             .entries()
-            .map(|entry| Arc::clone(&entry.definition));
-        definitions
-            .chain(servers)
-            .chain(run.remembered())
-            .flat_map(|definition| {
-                let entry = catalogue.find(definition.name.as_str());
-                let is_bundled = entry.is_some_and(|entry| entry.source == Source::Bundled);
-                let endpoints = definition.endpoints().into_iter();
-                let endpoints = endpoints
-                    .filter(|endpoint| is_bundled || definition.has_host(&endpoint.authority.host));
-                endpoints.collect::<Vec<_>>()
+            .flat_map(|entry| {
+                let endpoints = entry.endpoints().iter().cloned();
+                guarded(&entry.definition, Some(entry), endpoints)
             })
+            .chain(others)
             .collect()
     }
+}
+
+/// Those of a definition's endpoints that are guarded; `entry` is what the catalogue has of its name.
+fn guarded(
+    definition: &Definition,
+    entry: Option<&Entry>,
+    endpoints: impl IntoIterator<Item = Endpoint>,
+) -> Vec<Endpoint> {
+    let is_bundled = entry.is_some_and(|entry| entry.source == Source::Bundled);
+    let endpoints = endpoints.into_iter();
+    endpoints
+        .filter(|endpoint| is_bundled || definition.has_host(&endpoint.authority.host))
+        .collect()
 }
 
 /// A connection that a run is granted, while its routes are made.

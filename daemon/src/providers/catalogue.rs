@@ -26,6 +26,7 @@ use super::definition::Definition;
 use super::parse::{parse_definition, parse_override};
 use super::problem::{Problem, Severity};
 use super::suggest;
+use crate::routing::Endpoint;
 
 /// Largest file that is read as a definition, in bytes. The largest real one has 3 KiB; the text
 /// is held in memory and walked once for each problem.
@@ -35,16 +36,16 @@ pub const FILE_LEN_MAX: u64 = 256 * 1024;
 const FILES_MAX: usize = 1000;
 
 /// The bundled definitions, parsed once for the life of the process.
-static BUNDLED: LazyLock<(Vec<Arc<Definition>>, Vec<Problem>)> = LazyLock::new(|| {
-    let mut definitions = Vec::new();
+static BUNDLED: LazyLock<(Vec<Entry>, Vec<Problem>)> = LazyLock::new(|| {
+    let mut entries = Vec::new();
     let mut problems = Vec::new();
     for (name, text) in bundled::DEFINITIONS {
         let file = PathBuf::from(format!("bundled/{name}.json"));
         let (definition, found) = parse_definition(text, &file, None);
-        definitions.extend(definition.map(Arc::new));
+        entries.extend(definition.map(|it| Entry::new(it, Source::Bundled)));
         problems.extend(found);
     }
-    (definitions, problems)
+    (entries, problems)
 });
 
 /// All definitions, by name.
@@ -63,6 +64,8 @@ pub struct Entry {
     pub source: Source,
     /// The problem of an override that should have replaced it, but cannot be used.
     pub shadowed_broken: Option<Problem>,
+    /// Worked out once: every run asks for those of all definitions.
+    endpoints: Arc<[Endpoint]>,
 }
 
 /// Where a definition comes from.
@@ -77,19 +80,30 @@ pub enum Source {
     },
 }
 
+impl Entry {
+    fn new(definition: Definition, source: Source) -> Self {
+        Self {
+            endpoints: definition.endpoints().into(),
+            definition: Arc::new(definition),
+            source,
+            shadowed_broken: None,
+        }
+    }
+
+    /// [`Definition::endpoints`] of the definition.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+}
+
 impl Catalogue {
     /// The bundled definitions with the files of `dir` laid over them. A folder that is not there
     /// is an empty one; everything else that goes wrong is a problem.
     pub fn load(dir: Option<&Path>) -> Self {
-        let (definitions, problems) = &*BUNDLED;
-        let entries = definitions.iter().map(|definition| {
-            let entry = Entry {
-                definition: Arc::clone(definition),
-                source: Source::Bundled,
-                shadowed_broken: None,
-            };
-            (definition.name.clone(), entry)
-        });
+        let (entries, problems) = &*BUNDLED;
+        let entries = entries
+            .iter()
+            .map(|entry| (entry.definition.name.clone(), entry.clone()));
         let mut catalogue = Self {
             entries: entries.collect(),
             problems: problems.clone(),
@@ -175,11 +189,7 @@ impl Catalogue {
             Err(message) => (None, vec![problem(&path, Some(&stem), message)]),
         };
         if let Some(definition) = definition {
-            let entry = Entry {
-                source: Source::Custom { path },
-                shadowed_broken: None,
-                definition: Arc::new(definition),
-            };
+            let entry = Entry::new(definition, Source::Custom { path });
             self.entries.insert(entry.definition.name.clone(), entry);
         } else {
             let worst = problems
