@@ -248,9 +248,7 @@ fn only_what_is_signed_reaches_the_program_and_only_once() {
 #[test]
 fn what_the_program_did_not_take_can_be_delivered_again() {
     let home = Home::new();
-    let place = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = place.local_addr().expect("it is bound");
-    drop(place);
+    let address = format!("127.0.0.1:{}", free_port());
     let added = home
         .authsome(["webhook", "add", "fin", "--stdin", "--json"])
         .args(["--scheme", "github", "--forward"])
@@ -266,7 +264,7 @@ fn what_the_program_did_not_take_can_be_delivered_again() {
         assert_eq!((answer.status, body_of(&answer)), (503, ""));
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
-    let handler = Handler::on(TcpListener::bind(address).expect("still free"));
+    let handler = Handler::on(TcpListener::bind(&address).expect("still free"));
     for status in [500, 404] {
         handler.behave(status, Duration::ZERO);
         let answer = post(port, &headers, BODY);

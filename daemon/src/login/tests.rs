@@ -31,12 +31,10 @@ fn login(n: u32) -> LoginId {
     format!("l{n}").parse().unwrap()
 }
 
+/// One that no outgoing connection of the tests beside this one takes in the meantime.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let listener = crate::runs::port::bind_free().unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// The authority and the path of an offered address.

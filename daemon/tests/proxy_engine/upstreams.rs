@@ -74,7 +74,8 @@ async fn bad_certificates_get_no_request_and_the_reason_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_not_there_or_breaks_off_is_502() {
     let ca = Ca::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // given up at once, and none that an outgoing connection of the tests beside this one takes
+    let listener = authsomed::runs::port::bind_free().unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let proxy = Proxy::start(Setup::to(&ca, address)).await;
