@@ -6,6 +6,7 @@
 //!   that a test can say "the secret was not sent".
 //! * [`Canary`] is a secret made for one test, and the search for it in every encoding it could
 //!   have leaked in.
+//! * [`control`] speaks to the daemon's socket as no client of ours would.
 //! * [`Keyring`] is a message bus and a real gnome-keyring of its own.
 //! * [`LiveRun`] is a run that stays, with its environment in the test's hands; [`raw`] speaks to its
 //!   proxy byte by byte.
@@ -21,6 +22,7 @@
 pub mod authority;
 pub mod binaries;
 pub mod canary;
+pub mod control;
 pub mod home;
 pub mod keyring;
 pub mod live_run;

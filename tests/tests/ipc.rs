@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use authsome_proto::hello::{Encoding, Hello};
 use authsome_proto::request::{Login, LoginVia};
 use authsome_proto::response::LoginStep;
-use authsome_proto::{ClientFrame, Request, Response, ServerFrame, frame, hello};
+use authsome_proto::{Request, Response, ServerFrame, frame, hello};
+use authsome_tests::control::{greeted, hear, say};
 use authsome_tests::user::is_root;
 use authsome_tests::{Home, PlainUser, wait_until};
 
@@ -288,14 +289,13 @@ fn a_client_of_a_later_protocol_is_told_so() {
 fn several_requests_in_flight_are_each_answered_once() {
     let home = Home::new();
     home.authsome(["status"]).output().succeeded();
-    let mut stream = greeted(&home);
+    let mut stream = greeted(&home.control_socket(), Encoding::BINCODE).unwrap();
     for id in 1..=20 {
-        say(&mut stream, id, Request::Status);
+        say(&mut stream, Encoding::BINCODE, id, Request::Status).unwrap();
     }
     let mut answered = Vec::new();
     while answered.len() < 20 {
-        let payload = frame::read(&mut stream, frame::FRAME_MAX).unwrap();
-        match frame::decode::<ServerFrame>(&payload, Encoding::BINCODE).unwrap() {
+        match hear(&mut stream, Encoding::BINCODE).unwrap() {
             ServerFrame::Answer { id, result } => {
                 result.unwrap();
                 answered.push(id);
@@ -314,7 +314,7 @@ fn a_login_is_given_up_although_its_client_left_at_once() {
     home.authsome(["status"]).output().succeeded();
     let mut pages = Vec::new();
     for number in 0..20 {
-        let mut stream = greeted(&home);
+        let mut stream = greeted(&home.control_socket(), Encoding::BINCODE).unwrap();
         let request = Request::Login(Login {
             provider: "intercom".parse().unwrap(),
             connection: Some(format!("c{number}").parse().unwrap()),
@@ -326,9 +326,8 @@ fn a_login_is_given_up_although_its_client_left_at_once() {
             base_url: None,
             client_id: None,
         });
-        say(&mut stream, 1, request);
-        let payload = frame::read(&mut stream, frame::FRAME_MAX).unwrap();
-        let answer = frame::decode::<ServerFrame>(&payload, Encoding::BINCODE).unwrap();
+        say(&mut stream, Encoding::BINCODE, 1, request).unwrap();
+        let answer = hear(&mut stream, Encoding::BINCODE).unwrap();
         let ServerFrame::Answer { result, .. } = answer else {
             panic!("{answer:?}");
         };
@@ -340,7 +339,8 @@ fn a_login_is_given_up_although_its_client_left_at_once() {
         };
         pages.push(url.split('/').nth(2).unwrap().to_owned());
         let login = begun.login.clone();
-        say(&mut stream, 2, Request::LoginWait { login });
+        let request = Request::LoginWait { login };
+        say(&mut stream, Encoding::BINCODE, 2, request).unwrap();
     }
     pages.dedup();
     wait_until("the pages to be gone", Duration::from_secs(20), || {
@@ -455,32 +455,9 @@ fn the_daemons_memory_is_closed_to_its_own_user() {
 }
 
 fn hello_frame() -> Vec<u8> {
-    let hello = Hello {
-        lowest: hello::LOWEST,
-        highest: hello::HIGHEST,
-        encoding: Encoding::BINCODE,
-        build: "test".into(),
-    };
     let mut bytes = Vec::new();
-    frame::write(&mut bytes, &hello.to_bytes()).unwrap();
+    frame::write(&mut bytes, &Hello::ours(Encoding::BINCODE).to_bytes()).unwrap();
     bytes
-}
-
-/// A connection on which both have greeted.
-fn greeted(home: &Home) -> UnixStream {
-    let mut stream = UnixStream::connect(home.control_socket()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream.write_all(&hello_frame()).unwrap();
-    frame::read(&mut stream, hello::HELLO_MAX).unwrap();
-    stream
-}
-
-fn say(stream: &mut UnixStream, id: u32, request: Request) {
-    let request = ClientFrame::Request { id, request };
-    let payload = frame::encode(&request, Encoding::BINCODE).unwrap();
-    frame::write(stream, &payload).unwrap();
 }
 
 /// Everybody may pass to `socket` and write to it.

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use authsome_proto::frame::{self, FRAME_MAX};
-use authsome_proto::hello::{self, Encoding, Hello};
+use authsome_proto::hello::Encoding;
 use authsome_proto::request::Explain;
 use authsome_proto::{ClientFrame, Request, ServerFrame};
+use authsome_tests::control::{greeted, hear, say};
 use authsome_tests::{Home, wait_for, wait_until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -36,24 +37,9 @@ fn descriptors(home: &Home) -> usize {
         .count()
 }
 
-/// Connects and greets; `None` where the daemon hangs up.
-fn greeted(socket: &Path, encoding: Encoding) -> Option<UnixStream> {
-    let mut stream = UnixStream::connect(socket).ok()?;
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
-    stream.set_write_timeout(timeout).unwrap();
-    frame::write(&mut stream, &Hello::ours(encoding).to_bytes()).ok()?;
-    let answer = frame::read(&mut stream, hello::HELLO_MAX).ok()?;
-    assert_eq!(Hello::from_bytes(&answer).unwrap().encoding, encoding);
-    Some(stream)
-}
-
 fn ask(stream: &mut UnixStream, id: u32, request: Request) -> Option<ServerFrame> {
-    let frame = ClientFrame::Request { id, request };
-    let payload = frame::encode(&frame, Encoding::BINCODE).unwrap();
-    frame::write(stream, &payload).ok()?;
-    let answer = frame::read(stream, FRAME_MAX).ok()?;
-    Some(frame::decode(&answer, Encoding::BINCODE).unwrap())
+    say(stream, Encoding::BINCODE, id, request).ok()?;
+    hear(stream, Encoding::BINCODE).ok()
 }
 
 fn is_served(socket: &Path) -> bool {

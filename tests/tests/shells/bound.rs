@@ -3,10 +3,11 @@
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use authsome_proto::hello::{Encoding, HELLO_MAX, Hello};
+use authsome_proto::hello::Encoding;
 use authsome_proto::request::{RunLife, RunStart};
-use authsome_proto::{ClientFrame, ErrorCode, Request, Response, ServerFrame, WireError, frame};
+use authsome_proto::{ErrorCode, Request, Response, ServerFrame, WireError};
 use authsome_tests::Home;
+use authsome_tests::control::{greeted, hear, say};
 
 struct Client {
     stream: UnixStream,
@@ -15,10 +16,7 @@ struct Client {
 
 impl Client {
     fn of(home: &Home) -> Self {
-        let mut stream = UnixStream::connect(home.control_socket()).unwrap();
-        let hello = Hello::ours(Encoding::JSON).to_bytes();
-        frame::write(&mut stream, &hello).unwrap();
-        frame::read(&mut stream, HELLO_MAX).unwrap();
+        let stream = greeted(&home.control_socket(), Encoding::JSON).unwrap();
         Self { stream, next: 1 }
     }
 
@@ -36,11 +34,8 @@ impl Client {
         });
         let id = self.next;
         self.next += 1;
-        let request = ClientFrame::Request { id, request };
-        let payload = frame::encode(&request, Encoding::JSON).unwrap();
-        frame::write(&mut self.stream, &payload).unwrap();
-        let payload = frame::read(&mut self.stream, frame::FRAME_MAX).unwrap();
-        match frame::decode::<ServerFrame>(&payload, Encoding::JSON).unwrap() {
+        say(&mut self.stream, Encoding::JSON, id, request).unwrap();
+        match hear(&mut self.stream, Encoding::JSON).unwrap() {
             ServerFrame::Answer { result, .. } => match result? {
                 Response::RunStarted(started) => Ok(started.run.to_string()),
                 other => panic!("{other:?}"),
